@@ -1,0 +1,59 @@
+# make build | check | test | demo | soak | help
+
+# One target directory for all checkouts: RocksDB takes minutes to compile.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tailwater/target
+# Everything is built with the one profile, so that RocksDB is compiled once.
+CARGO_FLAGS := --release --locked
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools build check fmt lint doc deny test demo soak
+
+help:
+	@echo "make build   the binary, in $(CARGO_TARGET_DIR)/release/tailwater"
+	@echo "make demo    the main job on a throw-away PostgreSQL, with a kill -9 in the middle"
+	@echo "make check   formatting, lints, documentation, dependencies: the inner loop"
+	@echo "make test    every test, against real servers"
+	@echo "make soak    long fault loops"
+	@echo "make setup   installs what is missing on Debian (the targets above call it)"
+	@echo "make tools   installs cargo-deny and cargo-nextest"
+
+setup:
+	@deploy/setup.sh
+
+tools:
+	cargo install --locked cargo-deny cargo-nextest
+
+build: setup
+	cargo build $(CARGO_FLAGS)
+
+check: setup fmt lint doc deny
+
+fmt:
+	cargo fmt --check
+
+lint:
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps --document-private-items
+
+# The advisories come over the network; without it the rest is checked all the same.
+deny:
+	@if ! command -v cargo-deny >/dev/null; then \
+	  echo "make check: cargo-deny is not installed, dependencies were NOT checked (make tools)"; \
+	elif cargo deny fetch db >/dev/null 2>&1; then cargo deny check; \
+	else \
+	  echo "make check: the advisory database cannot be reached, known vulnerabilities were NOT checked"; \
+	  cargo deny check bans licenses sources; \
+	fi
+
+test: setup
+	@if command -v cargo-nextest >/dev/null; then cargo nextest run $(CARGO_FLAGS) --no-fail-fast; \
+	else cargo test $(CARGO_FLAGS) --no-fail-fast; fi
+
+demo: build
+	@deploy/demo.sh
+
+# The fault loops of the tests, many more times: TAILWATER_SOAK is the number of kills.
+soak: setup
+	TAILWATER_SOAK=$${TAILWATER_SOAK:-50} cargo test $(CARGO_FLAGS) --test it -- --nocapture --test-threads=2 crash power_cut

@@ -1,0 +1,13 @@
+//! The process: what `tailwater run` starts, in which order, and how it ends.
+
+mod data_dir;
+mod endpoints;
+mod error;
+mod listeners;
+mod run;
+mod signals;
+mod status;
+
+pub use endpoints::Endpoints;
+pub use error::Error;
+pub use run::run;

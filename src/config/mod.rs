@@ -1,0 +1,154 @@
+//! The configuration: read once, checked whole, never looked up again.
+//!
+//! `raw` is what the file says, `check` turns it into the types here and reports every problem at once with
+//! file:line:column. Everything after start-up sees only [`Config`]; nothing reads the environment later.
+
+mod check;
+mod load;
+mod raw;
+mod report;
+mod scalar;
+mod section;
+#[cfg(test)]
+mod tests;
+
+pub use load::{Passwords, find, load, parse};
+pub use raw::Place;
+pub use report::{Error, Mistake};
+
+use crate::model::name::SystemName;
+use crate::model::pattern::Selection;
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    pub data_dir: PathBuf,
+    /// Field numbers and message names, beside the config unless `lock_file` says otherwise.
+    pub lock_file: PathBuf,
+    pub systems: BTreeMap<SystemName, System>,
+    pub access: Access,
+    pub server: Server,
+    pub retention: Retention,
+    pub journal: JournalOptions,
+}
+
+/// One configured system.
+#[derive(Debug)]
+pub enum System {
+    Postgres(PostgresSystem),
+}
+
+#[derive(Debug, Clone)]
+pub struct PostgresSystem {
+    pub name: SystemName,
+    pub host: Host,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<SecretString>,
+    pub database: String,
+    /// Over `schema.table`.
+    pub tables: Selection,
+    pub tls: Tls,
+    /// Default `tailwater_<system>`.
+    pub slot: String,
+    /// Default `tailwater_<system>`; tables without identity go into `<publication>_insert_only`.
+    pub publication: String,
+    /// Silence after which the connection counts as dead. Default 30 s.
+    pub silence_max: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    Tcp(String),
+    /// The directory of the server's unix socket: a `host` that starts with `/`.
+    Unix(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// The default on unix sockets and loopback addresses.
+    #[default]
+    Disable,
+    /// Encrypted and the certificate checked against the host name: the default elsewhere. `ca_file`: PEM; `None`: the
+    /// system's roots.
+    VerifyFull { ca_file: Option<PathBuf> },
+}
+
+/// Who may come in and what they may see.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    pub roles: Vec<String>,
+    /// `None`: no such section. The local operator reads raw, with a warning; other subjects read nothing.
+    pub entitlements: Option<Vec<Entitlement>>,
+    pub subjects: BTreeMap<String, Subject>,
+}
+
+/// One role may read these tables, all columns as they are.
+#[derive(Debug, Clone)]
+pub struct Entitlement {
+    pub role: String,
+    /// Over `system.schema.table`.
+    pub tables: Selection,
+}
+
+#[derive(Debug, Clone)]
+pub struct Subject {
+    pub name: String,
+    pub roles: Vec<String>,
+    /// SHA-256 of the bearer token; the config keeps it as `sha256:<64 hex digits>`.
+    pub token_hash: [u8; 32],
+}
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Loopback only, until TLS exists. Default 127.0.0.1:7071.
+    pub grpc: SocketAddr,
+    /// Default 127.0.0.1:7070.
+    pub http: SocketAddr,
+    pub limits: Limits,
+    /// How long open streams may take to drain at a stop. Default 5 s.
+    pub grace: Duration,
+}
+
+/// What a hostile or broken client may use up.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time. Default 1024.
+    pub connections_max: usize,
+    /// Streams on one connection. Default 128.
+    pub streams_per_connection_max: u32,
+    /// Live subscriptions in all. Default 1024.
+    pub subscriptions_max: usize,
+    /// A request. Default 256 KiB.
+    pub request_bytes_max: usize,
+    /// All headers of a request together. Default 16 KiB.
+    pub header_bytes_max: u32,
+    /// From accept to a complete HTTP/2 handshake. Default 5 s.
+    pub handshake_max: Duration,
+    /// Without a stream or a ping answer. Default 60 s.
+    pub idle_max: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Journal bodies kept. Default 10 GiB.
+    pub bytes: u64,
+    /// Intake waits below this much free disk. Default 1 GiB.
+    pub free_disk_bytes_min: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct JournalOptions {
+    /// Default true.
+    pub sync: bool,
+    /// Default 32 MiB.
+    pub queue_bytes_max: usize,
+    /// Default 32 MiB.
+    pub tail_bytes_max: usize,
+}

@@ -1,0 +1,266 @@
+//! What a person sees of their mistakes, and what the examples mean.
+
+use super::*;
+use crate::model::code::{self, Code};
+use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
+use std::path::Path;
+
+const GOOD: &str = "\
+version: 1
+data_dir: /var/lib/tailwater
+systems:
+  erp:
+    kind: postgres
+    host: /run/postgresql
+    user: tailwater
+    database: erp
+    tables:
+      include: [\"public.*\"]
+";
+
+fn env(name: &str) -> Option<String> {
+    (name == "ERP_PASSWORD").then(|| "hush".to_owned())
+}
+
+fn read(text: &str) -> Result<Config, Error> {
+    parse(Path::new("t.yaml"), text.as_bytes(), Passwords::Read(&env))
+}
+
+/// Everything that is wrong with `text`, as a person sees it.
+fn mistakes(text: &str) -> String {
+    read(text).expect_err("must be refused").to_string()
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let config = read(GOOD).unwrap();
+    let System::Postgres(erp) = &config.systems[&SystemName::new("erp").unwrap()];
+    assert_eq!(erp.host, Host::Unix("/run/postgresql".into()));
+    assert_eq!((erp.port, erp.tls.clone(), erp.slot.as_str()), (5432, Tls::Disable, "tailwater_erp"));
+    assert_eq!(config.lock_file, Path::new("t.lock"));
+    assert_eq!(config.server.grpc.to_string(), "127.0.0.1:7071");
+    assert_eq!(config.retention.bytes, 10 << 30);
+    assert!(config.access.entitlements.is_none() && config.journal.sync);
+}
+
+#[test]
+fn tls_is_full_wherever_the_connection_leaves_the_machine() {
+    for (host, tls) in [
+        ("localhost", Tls::Disable),
+        ("127.0.0.1", Tls::Disable),
+        ("\"::1\"", Tls::Disable),
+        ("erp.example.com", Tls::VerifyFull { ca_file: None }),
+        ("10.0.0.1", Tls::VerifyFull { ca_file: None }),
+    ] {
+        let config = read(&GOOD.replace("/run/postgresql", host)).unwrap();
+        let System::Postgres(erp) = config.systems.into_values().next().unwrap();
+        assert_eq!(erp.tls, tls, "{host}");
+    }
+}
+
+#[test]
+fn relative_paths_start_beside_the_file() {
+    let text = GOOD.replace("/var/lib/tailwater", "data");
+    let config = parse(Path::new("/etc/tailwater/erp.yaml"), text.as_bytes(), Passwords::Leave).unwrap();
+    assert_eq!(config.data_dir, Path::new("/etc/tailwater/data"));
+    assert_eq!(config.lock_file, Path::new("/etc/tailwater/erp.lock"));
+}
+
+/// A line of the good file, what to write instead, and what a person is told.
+#[test]
+fn a_mistake_is_told_with_its_place_and_what_was_meant() {
+    for (line, instead, told) in [
+        (
+            "      include:",
+            "      inclde:",
+            "t.yaml:10:7: TW-CFG-005: unknown key `systems.erp.tables.inclde`, did you mean `include`?",
+        ),
+        (
+            "kind: postgres",
+            "kind: postgre",
+            "t.yaml:5:11: TW-CFG-010: `systems.erp.kind` cannot be `postgre`, did you mean `postgres`?",
+        ),
+        (
+            "kind: postgres",
+            "kind: mariadb",
+            "t.yaml:5:11: TW-CFG-006: `kind: mariadb` is not in this version; it reads `postgres`",
+        ),
+        ("version: 1", "version: 2", "t.yaml:1:10: TW-CFG-011: this Tailwater reads `version: 1`"),
+        ("data_dir: /var/lib/tailwater\n", "", "t.yaml:1:1: TW-CFG-007: `data_dir` is missing"),
+        (
+            "  erp:",
+            "  ERP:",
+            "t.yaml:4:3: TW-CFG-012: the system's name `ERP` must be lower-case letters, digits and underscores, starting with a letter",
+        ),
+        (
+            "user: tailwater",
+            "user: tailwater\n    password: hunter2",
+            "t.yaml:8:15: TW-CFG-013: `systems.erp.password` must not stand here; write {env: NAME} or {file: PATH}",
+        ),
+        (
+            "user: tailwater",
+            "user: tailwater\n    password: {env: NOT_SET}",
+            "t.yaml:8:21: TW-CFG-014: the environment variable NOT_SET is not set",
+        ),
+        (
+            "user: tailwater",
+            "user: tailwater\n    port: 70000",
+            "t.yaml:8:11: TW-CFG-010: `systems.erp.port` must be from 1 to 65535, found 70000",
+        ),
+        (
+            "user: tailwater",
+            "user: 5",
+            "t.yaml:7:11: TW-CFG-009: `systems.erp.user` must be text (put it in quotes), found a number",
+        ),
+        (
+            "user: tailwater",
+            "user: tailwater\n    user: root",
+            "t.yaml:8:5: TW-CFG-008: `systems.erp.user` was given before, in line 7",
+        ),
+        (
+            "user: tailwater",
+            "user: tailwater\n    silence: 30",
+            "t.yaml:8:14: TW-CFG-010: `systems.erp.silence` must be a number and a unit, such as 500ms, 30s, 5m or 1h",
+        ),
+        (
+            "[\"public.*\"]",
+            "[orders]",
+            "t.yaml:10:17: TW-CFG-019: `orders` matches no table: names are schema.table, did you mean `public.orders`?",
+        ),
+        (
+            "version: 1",
+            "version: 1\nserver: {grpc: \"0.0.0.0:7071\"}",
+            "t.yaml:2:16: TW-CFG-016: `server.grpc` is 0.0.0.0:7071, which other machines can reach; without TLS only 127.0.0.1 and [::1] are safe",
+        ),
+        ("version: 1", "version: 1\nserver: {tls: {}}", "t.yaml:2:10: TW-CFG-006: `server.tls` is not in this version"),
+        (
+            "version: 1",
+            "version: 1\ncontracts: [crm.yaml]",
+            "t.yaml:2:1: TW-CFG-006: `contracts` is not in this version",
+        ),
+        (
+            "version: 1",
+            "version: 1\nretention: {size: 10}",
+            "t.yaml:2:19: TW-CFG-010: `retention.size` must be from 1MiB to 1024TiB, found 10B",
+        ),
+        (
+            "version: 1",
+            "version: 1\nroles: [sales]\nentitlements: [{role: sale, tables: [\"erp.*\"], columns: all}]",
+            "t.yaml:3:23: TW-CFG-015: `roles` has no role `sale`, did you mean `sales`?",
+        ),
+        (
+            "version: 1",
+            "version: 1\nroles: [sales]\nentitlements: [{role: sales, tables: [\"erp.*\"]}]",
+            "t.yaml:3:16: TW-CFG-021: `entitlements[0].columns` is missing: a raw copy must be written out, `columns: all`",
+        ),
+        (
+            "version: 1",
+            "version: 1\nroles: [sales]\nentitlements: [{role: sales, tables: [\"erp.*\"], columns: all, mask: {}}]",
+            "t.yaml:3:63: TW-CFG-006: `entitlements[0].mask` is not in this version",
+        ),
+        (
+            "version: 1",
+            "version: 1\nroles: [sales]\nentitlements: [{role: sales, tables: [\"epr.*\"], columns: all}]",
+            "t.yaml:3:39: TW-CFG-019: `epr.*` matches no table: `epr` is no system, did you mean `erp`?",
+        ),
+        (
+            "version: 1",
+            "version: 1\nsubjects: {app: {token_hash: abc}}",
+            "t.yaml:2:30: TW-CFG-017: `subjects.app.token_hash` must be `sha256:` and 64 hexadecimal digits; `tailwater token` prints it",
+        ),
+    ] {
+        assert!(GOOD.contains(line), "{line}");
+        assert_eq!(mistakes(&GOOD.replacen(line, instead, 1)), told);
+    }
+}
+
+#[test]
+fn every_mistake_is_told_at_once_in_the_order_of_the_file() {
+    let text = "version: 3\nsystms: {}\nsystems:\n  erp:\n    kind: oracle\n    port: 0\nretention: {size: much}\n";
+    assert_eq!(
+        mistakes(text),
+        "t.yaml:1:1: TW-CFG-007: `data_dir` is missing\n\
+         t.yaml:1:10: TW-CFG-011: this Tailwater reads `version: 1`\n\
+         t.yaml:2:1: TW-CFG-005: unknown key `systms`, did you mean `systems`?\n\
+         t.yaml:5:5: TW-CFG-007: `systems.erp.host` is missing\n\
+         t.yaml:5:5: TW-CFG-007: `systems.erp.user` is missing\n\
+         t.yaml:5:5: TW-CFG-007: `systems.erp.database` is missing\n\
+         t.yaml:5:5: TW-CFG-007: `systems.erp.tables` is missing\n\
+         t.yaml:5:11: TW-CFG-010: `systems.erp.kind` cannot be `oracle` (known: postgres, mysql, mariadb)\n\
+         t.yaml:6:11: TW-CFG-010: `systems.erp.port` must be from 1 to 65535, found 0\n\
+         t.yaml:7:19: TW-CFG-010: `retention.size` must be bytes or a size such as 512MiB or 10GiB (KiB, MiB, GiB, TiB; kB, MB, GB, TB)"
+    );
+}
+
+#[test]
+fn with_entitlements_a_subject_needs_a_role() {
+    let subject = format!("  app: {{token_hash: \"sha256:{}\"}}", "0a".repeat(32));
+    let without = format!("{GOOD}subjects:\n{subject}\n");
+    assert!(read(&without).is_ok());
+    let with = format!("{without}roles: [a]\nentitlements: [{{role: a, tables: [\"*\"], columns: all}}]\n");
+    assert_eq!(mistakes(&with), "t.yaml:12:3: TW-CFG-018: the subject `app` has no roles and would see nothing");
+}
+
+#[test]
+fn what_is_no_yaml_or_no_text_says_where() {
+    assert!(mistakes("version: [1\n").starts_with("t.yaml:"), "{}", mistakes("version: [1\n"));
+    assert_eq!(code_of(b"version: [1\n"), code::CONFIG_SYNTAX);
+    let error = parse(Path::new("t.yaml"), b"a: 1\nb: \xff\n", Passwords::Leave).unwrap_err();
+    assert_eq!(error.to_string(), "t.yaml:2:4: TW-CFG-003: not UTF-8 text");
+    assert_eq!(code_of(&vec![b'#'; (1 << 20) + 1]), code::CONFIG_TOO_LARGE);
+    let error = load(Path::new("/does/not/exist.yaml"), Passwords::Leave).unwrap_err();
+    assert_eq!(error.mistakes[0].code, code::CONFIG_UNREADABLE);
+}
+
+fn code_of(bytes: &[u8]) -> Code {
+    parse(Path::new("t.yaml"), bytes, Passwords::Leave).unwrap_err().mistakes[0].code
+}
+
+#[test]
+fn a_password_is_read_at_once_and_never_printed() {
+    let text = GOOD.replace("user: tailwater", "user: tailwater\n    password: {env: ERP_PASSWORD}");
+    let config = read(&text).unwrap();
+    assert!(!format!("{config:?}").contains("hush"));
+    let System::Postgres(erp) = config.systems.into_values().next().unwrap();
+    assert_eq!(erp.password.unwrap().expose_secret(), "hush");
+}
+
+#[test]
+fn a_password_file_stands_beside_the_config_and_loses_its_line_break() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pw"), "hush\n").unwrap();
+    let text = GOOD.replace("user: tailwater", "user: tailwater\n    password: {file: pw}");
+    let config = parse(&folder.path().join("t.yaml"), text.as_bytes(), Passwords::Read(&env)).unwrap();
+    let System::Postgres(erp) = config.systems.into_values().next().unwrap();
+    assert_eq!(erp.password.unwrap().expose_secret(), "hush");
+}
+
+#[test]
+fn every_example_is_a_configuration() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            load(&path, Passwords::Read(&env)).unwrap_or_else(|error| panic!("{error}"));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_configuration_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(Path::new("t.yaml"), &bytes, Passwords::Leave);
+    }
+
+    /// Damage to a good file reaches the checks behind the parser.
+    #[test]
+    fn no_damaged_configuration_panics(at in 0..GOOD.len(), cut in 0usize..12, put in "[a-z:{}\\[\\]*&!'\"\n 0-9-]{0,6}") {
+        let end = (at + cut).min(GOOD.len());
+        let text = format!("{}{put}{}", &GOOD[..at], &GOOD[end..]);
+        let _ = parse(Path::new("t.yaml"), text.as_bytes(), Passwords::Leave);
+    }
+}

@@ -1,0 +1,8 @@
+//! pgoutput (protocol version 1) and PostgreSQL's text forms.
+
+pub mod array;
+pub mod calendar;
+pub mod message;
+mod reader;
+pub mod text;
+pub mod types;

@@ -1,0 +1,390 @@
+//! One stream: reads the journal and fills responses, as fast as they are asked for and no faster.
+//!
+//! There is no task and no queue: HTTP/2 pulls a response when it has room, so a slow reader costs the response that is
+//! being filled and the one that is being sent, about 1 MiB together, and holds nothing else back. Many small transactions
+//! share a response; one is sent as soon as the journal has nothing more at hand. A stored chunk is never split.
+//!
+//! ```text
+//! wait ──header──► begin ──► transfer ─┬─ chunk ──► transfer
+//!  ▲  (nothing seen: back)             └─ last ───► commit ──► wait
+//! ```
+
+use super::class::Class;
+use super::cursor::{Cursor, Sealer};
+use super::encode_frame::{put_changes, put_frame};
+use super::filter::filter;
+use super::refusal::{Kind, Refusal};
+use super::subscriptions::{Claim, Start};
+use crate::journal::{Header, Journal, ReadError, Reader};
+use crate::model::code;
+use crate::model::position::{Position, Sequence};
+use crate::model::schema::{SchemaId, TableSchema};
+use crate::model::time::UnixMicros;
+use crate::wire::api::{types, v1};
+use crate::wire::descriptor;
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+use std::collections::HashSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+use v1::frame::Frame;
+
+/// A response this large is sent. With one chunk more it is still below the promised 1 MiB.
+const RESPONSE_BYTES_FULL: usize = 256 * 1024;
+/// Beyond this a chunk waits for the next response.
+const RESPONSE_BYTES_MAX: usize = 1024 * 1024 - 4096;
+/// Silence is broken after this long.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A caught-up stream keeps no larger buffer than this.
+const IDLE_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+const METRIC_CHANGES: &str = "tailwater_delivered_changes_total";
+const METRIC_BYTES: &str = "tailwater_delivered_bytes_total";
+
+pub struct Tail {
+    journal: Journal,
+    sealer: Sealer,
+    class: Class,
+    claim: Claim,
+    stop: CancellationToken,
+    reader: Reader,
+    /// A serialised `SubscribeResponse`, so far.
+    out: BytesMut,
+    /// The transaction under way.
+    open: Option<Open>,
+    /// A chunk that did not fit.
+    waiting: Option<Bytes>,
+    /// Everything up to here was looked at.
+    looked_at: Sequence,
+    schemas_sent: HashSet<SchemaId>,
+    heartbeat: Pin<Box<Sleep>>,
+    end: End,
+    changes: metrics::Counter,
+    bytes: metrics::Counter,
+}
+
+struct Open {
+    header: Arc<Header>,
+    scope: Scope,
+    /// Begin was sent: something was seen.
+    begun: bool,
+}
+
+/// What of a transaction is seen.
+enum Scope {
+    Nothing,
+    All,
+    /// Changes of these schemas.
+    Some(Vec<u32>),
+}
+
+enum End {
+    NotYet,
+    /// What was filled goes out first.
+    After(Refusal),
+    Ended,
+}
+
+/// Whether to go on filling or to send.
+enum Flow {
+    Fill,
+    Send,
+}
+
+impl Tail {
+    pub fn new(
+        journal: Journal,
+        sealer: Sealer,
+        class: Class,
+        claim: Claim,
+        start: Start,
+        stop: CancellationToken,
+    ) -> Self {
+        let after = if let Start::After(cursor) = &start { cursor.0 } else { Sequence::ZERO };
+        claim.looked_at(after);
+        let mut tail = Self {
+            reader: journal.reader(after),
+            journal,
+            sealer,
+            class,
+            claim,
+            stop,
+            out: BytesMut::new(),
+            open: None,
+            waiting: None,
+            looked_at: after,
+            schemas_sent: HashSet::new(),
+            heartbeat: Box::pin(sleep(HEARTBEAT)),
+            end: End::NotYet,
+            changes: metrics::counter!(METRIC_CHANGES),
+            bytes: metrics::counter!(METRIC_BYTES),
+        };
+        match start {
+            // The first frame tells where the stream starts: a reader that goes away before the first commit resumes there.
+            Start::After(_) => tail.put_heartbeat(),
+            Start::Gone(reason) => tail.end = End::After(tail.gone(reason)),
+        }
+        tail
+    }
+
+    /// The next serialised `SubscribeResponse`; an error is the last item but `None`. Not cancel-safe: once dropped half way
+    /// the stream cannot go on.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Refusal>> {
+        if let End::NotYet = self.end
+            && let Err(refusal) = self.fill().await
+        {
+            self.end = End::After(refusal);
+        }
+        if !self.out.is_empty() {
+            return Some(Ok(self.take()));
+        }
+        match std::mem::replace(&mut self.end, End::Ended) {
+            End::After(refusal) => Some(Err(refusal)),
+            End::NotYet | End::Ended => None,
+        }
+    }
+
+    /// Returns once the response is worth sending.
+    async fn fill(&mut self) -> Result<(), Refusal> {
+        loop {
+            // A flood that is filtered out never waits by itself; this lets other tasks run.
+            tokio::task::coop::consume_budget().await;
+            if self.claim.is_taken_over() {
+                return Err(taken_over());
+            }
+            let flow = if self.open.is_some() { self.transfer().await? } else { self.wait().await? };
+            if let Flow::Send = flow {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Between transactions: the next one, or a heartbeat, or the end.
+    async fn wait(&mut self) -> Result<Flow, Refusal> {
+        if self.stop.is_cancelled() {
+            return Err(stopping());
+        }
+        if self.heartbeat.deadline() <= Instant::now() {
+            self.put_heartbeat();
+            return Ok(Flow::Send);
+        }
+        if self.reader.ready() {
+            if self.out.len() >= RESPONSE_BYTES_FULL {
+                return Ok(Flow::Send);
+            }
+            let header = self.reader.next().await;
+            return self.begin(header).map(|()| Flow::Fill);
+        }
+        if !self.out.is_empty() {
+            return Ok(Flow::Send);
+        }
+        if self.out.capacity() > IDLE_BUFFER_BYTES_MAX {
+            self.out = BytesMut::new();
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(stopping()),
+            () = self.claim.taken_over() => Err(taken_over()),
+            header = self.reader.next() => self.begin(header).map(|()| Flow::Fill),
+            () = self.heartbeat.as_mut() => Ok(Flow::Fill),
+        }
+    }
+
+    fn begin(&mut self, header: Result<Arc<Header>, ReadError>) -> Result<(), Refusal> {
+        let header = header.map_err(|error| self.read_failed(error))?;
+        let scope = self.scope(&header)?;
+        if let Scope::Nothing = scope {
+            self.look_past(header.sequence);
+            return Ok(());
+        }
+        self.open = Some(Open { header, scope, begun: false });
+        Ok(())
+    }
+
+    /// Within a transaction: its next chunk, or its end.
+    async fn transfer(&mut self) -> Result<Flow, Refusal> {
+        let chunk = match self.waiting.take() {
+            Some(chunk) => Some(chunk),
+            None => self.reader.chunk().await.map_err(|error| self.read_failed(error))?,
+        };
+        let Some(chunk) = chunk else {
+            self.commit();
+            return Ok(Flow::Fill);
+        };
+        if !self.out.is_empty() && self.out.len() + chunk.len() > RESPONSE_BYTES_MAX {
+            self.waiting = Some(chunk);
+            return Ok(Flow::Send);
+        }
+        self.put_chunk(&chunk)?;
+        Ok(if self.out.len() >= RESPONSE_BYTES_FULL { Flow::Send } else { Flow::Fill })
+    }
+
+    fn put_chunk(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+        // Taken and put back, so that the rest of `self` can be used meanwhile.
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        match &open.scope {
+            Scope::Nothing => {}
+            Scope::All => self.put_visible(&mut open, chunk)?,
+            Scope::Some(visible) => {
+                let mut seen = BytesMut::with_capacity(chunk.len());
+                let kept = filter(chunk, |id| visible.contains(&id), &mut seen)
+                    .map_err(|error| unreadable(open.header.sequence, &error.to_string()))?;
+                self.changes.increment(kept);
+                self.put_visible(&mut open, &seen)?;
+            }
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Appends changes that may all be seen, after the transaction's Begin and the schemas that it needs.
+    fn put_visible(&mut self, open: &mut Open, changes: &[u8]) -> Result<(), Refusal> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        if !open.begun {
+            self.put_schemas(open)?;
+            put_frame(&mut self.out, Frame::Begin(begin_frame(&open.header)));
+            open.begun = true;
+        }
+        put_changes(&mut self.out, changes);
+        Ok(())
+    }
+
+    fn put_schemas(&mut self, open: &Open) -> Result<(), Refusal> {
+        for id in &open.header.schemas {
+            let visible = match &open.scope {
+                Scope::Nothing => false,
+                Scope::All => true,
+                Scope::Some(visible) => visible.contains(&id.0),
+            };
+            if visible && self.schemas_sent.insert(*id) {
+                let schema = self.journal.schema(*id).ok_or_else(|| schema_missing(open.header.sequence, *id))?;
+                put_frame(&mut self.out, Frame::Schema(schema_frame(&schema)));
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        self.look_past(open.header.sequence);
+        if open.begun {
+            if let Scope::All = open.scope {
+                self.changes.increment(open.header.changes);
+            }
+            let cursor = self.sealer.seal(Cursor(self.looked_at));
+            put_frame(&mut self.out, Frame::Commit(v1::Commit { cursor }));
+        }
+    }
+
+    fn look_past(&mut self, sequence: Sequence) {
+        self.looked_at = sequence;
+        self.claim.looked_at(sequence);
+    }
+
+    /// Decided by the header alone where it can be: then the body is skipped, or passed on as it is stored.
+    fn scope(&mut self, header: &Header) -> Result<Scope, Refusal> {
+        let mut visible = Vec::with_capacity(header.schemas.len());
+        for id in &header.schemas {
+            let seen = self.class.sees(*id, || self.journal.schema(*id));
+            if seen.ok_or_else(|| schema_missing(header.sequence, *id))? {
+                visible.push(id.0);
+            }
+        }
+        Ok(match visible.len() {
+            0 => Scope::Nothing,
+            all if all == header.schemas.len() => Scope::All,
+            _ => Scope::Some(visible),
+        })
+    }
+
+    fn take(&mut self) -> Bytes {
+        self.heartbeat.as_mut().reset(Instant::now() + HEARTBEAT);
+        self.bytes.increment(self.out.len() as u64);
+        self.out.split().freeze()
+    }
+
+    fn put_heartbeat(&mut self) {
+        let cursor = self.sealer.seal(Cursor(self.looked_at));
+        put_frame(&mut self.out, Frame::Heartbeat(v1::Heartbeat { cursor, time: Some(instant(UnixMicros::now())) }));
+    }
+
+    fn read_failed(&mut self, error: ReadError) -> Refusal {
+        match error {
+            ReadError::Trimmed { .. } => {
+                let reason = format!("read up to sequence {}, but {error}", self.looked_at);
+                self.gone(reason)
+            }
+            ReadError::Damaged(problem) => {
+                tracing::error!(code = %problem.code, "{}", problem.message);
+                Refusal { kind: Kind::Damaged, problem }
+            }
+            ReadError::Closed => stopping(),
+        }
+    }
+
+    /// Puts the last frame, and gives the status that follows it.
+    fn gone(&mut self, reason: String) -> Refusal {
+        let frame = v1::ResumePointGone {
+            code: code::RESUME_POINT_GONE.to_string(),
+            reason: reason.clone(),
+            oldest_sequence: self.journal.bounds().oldest.0,
+        };
+        put_frame(&mut self.out, Frame::ResumePointGone(frame));
+        Refusal::new(Kind::ResumePointGone, code::RESUME_POINT_GONE, reason)
+    }
+}
+
+fn begin_frame(header: &Header) -> v1::Begin {
+    let position = match header.position {
+        Position::Postgres { commit_lsn } => {
+            v1::position::Position::Postgres(v1::PostgresPosition { commit_lsn: commit_lsn.0 })
+        }
+    };
+    v1::Begin {
+        sequence: header.sequence.0,
+        system: header.system.to_string(),
+        position: Some(v1::Position { position: Some(position) }),
+        commit_time: Some(instant(header.commit_time)),
+        transaction: header.transaction.clone(),
+    }
+}
+
+fn schema_frame(schema: &TableSchema) -> v1::Schema {
+    v1::Schema {
+        id: schema.id.0,
+        type_url: format!("type.googleapis.com/{}", schema.type_name),
+        descriptor: descriptor::file(schema).encode_to_vec().into(),
+        system: schema.system.to_string(),
+        schema: schema.name.schema.to_string(),
+        table: schema.name.table.to_string(),
+        key: schema.columns.iter().filter(|column| column.shape.key).map(|column| column.number).collect(),
+    }
+}
+
+fn instant(time: UnixMicros) -> types::v1::Instant {
+    let (seconds, nanos) = time.seconds_and_nanos();
+    types::v1::Instant { nanos, kind: Some(types::v1::instant::Kind::Seconds(seconds)), text: String::new() }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Kind::Unavailable, code::SERVER_STOPPING, "shutting down; go on from the last cursor")
+}
+
+fn taken_over() -> Refusal {
+    Refusal::new(Kind::Replaced, code::SUBSCRIPTION_TAKEN_OVER, "another stream took this subscription over")
+}
+
+fn schema_missing(sequence: Sequence, id: SchemaId) -> Refusal {
+    unreadable(sequence, &format!("schema {} is not in the journal", id.0))
+}
+
+fn unreadable(sequence: Sequence, what: &str) -> Refusal {
+    let message = format!("sequence {sequence}: {what}");
+    tracing::error!(code = %code::CHANGES_UNREADABLE, "{message}");
+    Refusal::new(Kind::Damaged, code::CHANGES_UNREADABLE, message)
+}

@@ -1,0 +1,232 @@
+//! The journal: every captured transaction, schema version and checkpoint, durable before anyone is told.
+//!
+//! The only place that knows RocksDB. One writer thread takes what the sources send, commits it in groups with one sync
+//! each, and then raises what is `durable`; readers and sources see nothing before that.
+//!
+//! ```text
+//!   Intake ─► queue ─► writer ─► store (RocksDB)          headers, bodies, checkpoints, schemas, subscriptions
+//!                        │          └─► stored ─► Reader   catching up
+//!                        └─► tail (ring) ───────► Reader   at the tail
+//! ```
+//!
+//! `open` checks what is there with `directory` and `verify`; `staging` holds transactions that are still open;
+//! `retention` takes the oldest away; `schemas`, `registry` and `lockfile` give names and numbers and keep them.
+
+mod chain;
+mod directory;
+mod disk;
+mod error;
+mod group;
+mod intake;
+mod keys;
+mod lockfile;
+mod meters;
+mod open;
+mod queue;
+mod reader;
+mod record;
+mod registry;
+mod retention;
+mod schemas;
+mod shared;
+mod staging;
+mod store;
+mod stored;
+mod subscriptions;
+mod system;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod writer;
+
+pub use error::{Error, ReadError};
+pub use intake::Intake;
+pub use meters::{JOURNAL_BYTES, JOURNAL_GROUP_TRANSACTIONS, JOURNAL_PARKED, JOURNAL_SEQUENCE, JOURNAL_SYNC_SECONDS};
+pub use reader::Reader;
+
+use crate::model::checkpoint::Checkpoint;
+use crate::model::name::SystemName;
+use crate::model::position::{Epoch, Position, Sequence};
+use crate::model::problem::Problem;
+use crate::model::schema::{SchemaId, TableSchema};
+use crate::model::time::UnixMicros;
+use open::Ground;
+use queue::Acknowledge;
+use shared::{Lifetime, Shared};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+
+/// A body chunk holds at most this many bytes, except where one change alone is larger.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub path: PathBuf,
+    /// Field numbers and message names are kept here too, so that losing the journal does not renumber clients.
+    pub lock_file: PathBuf,
+    /// Sync before anything is called durable. Off only where losing committed changes does not matter.
+    pub sync: bool,
+    /// Oldest transactions are trimmed beyond this many bytes of bodies.
+    pub retention_bytes: u64,
+    /// Intake waits while the file system has less than this left.
+    pub free_disk_bytes_min: u64,
+    /// What sources may have under way to the writer, all together.
+    pub queue_bytes_max: usize,
+    /// Recent chunks kept for readers at the tail.
+    pub tail_bytes_max: usize,
+}
+
+/// What a transaction's header says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header {
+    pub sequence: Sequence,
+    pub system: SystemName,
+    pub position: Position,
+    pub commit_time: UnixMicros,
+    /// The source's own id: xid or GTID.
+    pub transaction: String,
+    pub changes: u64,
+    /// The schema versions that occur in the body, ascending.
+    pub schemas: Vec<SchemaId>,
+    pub bytes: u64,
+    pub chunks: u32,
+}
+
+/// What a source says when a transaction is complete.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub position: Position,
+    pub commit_time: UnixMicros,
+    pub transaction: String,
+    pub changes: u64,
+    pub schemas: Vec<SchemaId>,
+    pub checkpoint: Checkpoint,
+}
+
+/// What readers may ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// The oldest transaction still held; `durable.next()` when none is.
+    pub oldest: Sequence,
+    /// The newest durable one.
+    pub durable: Sequence,
+}
+
+#[derive(Clone, Debug)]
+pub struct Stats {
+    pub bytes: u64,
+    pub disk_free_bytes: u64,
+    /// Why intake waits, while it does.
+    pub parked: Option<Problem>,
+    /// Why the journal stopped for good; nothing is written after it.
+    pub failed: Option<Problem>,
+}
+
+/// A durable subscription.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SubscriptionRecord {
+    pub name: String,
+    pub subject: String,
+    /// Everything up to here is done with; `Sequence::ZERO` with `ordinal` 0 before the first acknowledgement.
+    pub acknowledged: Sequence,
+}
+
+/// Cheap to clone. With the last clone and the last [`Intake`] the journal closes by itself, which blocks a moment:
+/// [`Journal::close`] is the way for async code.
+#[derive(Clone)]
+pub struct Journal(Arc<Lifetime>);
+
+impl Journal {
+    /// Opens or creates it, checks its chain, forgets half-staged bodies, and starts the writer thread. Blocking.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is damaged, foreign, of a newer format, or in use by another process.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have no more use for the options")]
+    pub fn open(options: Options) -> Result<Self, Error> {
+        Self::open_on(&options, Ground::default())
+    }
+
+    fn open_on(options: &Options, ground: Ground) -> Result<Self, Error> {
+        open::open(options, ground).map(Self)
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.shared().identity.epoch
+    }
+
+    /// 32 secret bytes made with the epoch; cursors are sealed with them.
+    pub fn seal_key(&self) -> &[u8; 32] {
+        &self.shared().identity.seal_key
+    }
+
+    /// The one way in for a source. Taking a second one for a system abandons what the first had open.
+    pub fn intake(&self, system: &SystemName) -> Intake {
+        Intake::new(Arc::clone(&self.0), self.shared().systems.get_or_add(system))
+    }
+
+    pub fn checkpoint(&self, system: &SystemName) -> Option<Checkpoint> {
+        self.shared().systems.get(system)?.durable.borrow().clone()
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        self.shared().progress.bounds()
+    }
+
+    /// Changes whenever something became durable.
+    pub fn durable(&self) -> watch::Receiver<Sequence> {
+        self.shared().progress.durable.clone()
+    }
+
+    /// Reads strictly after `after`.
+    pub fn reader(&self, after: Sequence) -> Reader {
+        Reader::new(Arc::clone(self.shared()), after)
+    }
+
+    pub fn schema(&self, id: SchemaId) -> Option<Arc<TableSchema>> {
+        self.shared().schemas.get(id)
+    }
+
+    /// The newest version of every table ever captured, by full name.
+    pub fn current_schemas(&self) -> Vec<Arc<TableSchema>> {
+        self.shared().schemas.current()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.shared().progress.stats()
+    }
+
+    pub fn subscription(&self, name: &str) -> Option<SubscriptionRecord> {
+        self.shared().subscriptions.get(name)
+    }
+
+    pub fn subscriptions(&self) -> Vec<SubscriptionRecord> {
+        self.shared().subscriptions.all()
+    }
+
+    /// Creates it or moves it on; durable when this returns. An `acknowledged` before the recorded one changes nothing.
+    /// Gives what then holds.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn acknowledge(&self, record: SubscriptionRecord) -> Result<SubscriptionRecord, Error> {
+        let (done, holds) = oneshot::channel();
+        self.shared().queue.acknowledge(Acknowledge { record, done });
+        holds.await.map_err(|_| self.shared().stopped())
+    }
+
+    /// Finishes what is queued, syncs, and closes; a later open finds a clean journal.
+    pub async fn close(self) {
+        let shared = Arc::clone(self.shared());
+        shared.queue.close();
+        // The sender lives in `shared`, so this only ever ends with the thread.
+        let _ = shared.ended.subscribe().wait_for(|ended| *ended).await;
+        // Already done, except after a failed write: then the thread has left the store to readers.
+        let _ = tokio::task::spawn_blocking(move || shared.end()).await;
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+}

@@ -1,0 +1,383 @@
+//! Records: what the values are made of. A version byte, then a private protobuf message.
+//!
+//! Tags and versions are append-only and golden tests hold the bytes. Body chunks are no records: they are stored exactly
+//! as the source gave them, because they go to subscribers as they are.
+
+use super::SubscriptionRecord;
+use super::chain::{HASH_BYTES, Hash};
+use super::keys::BodyId;
+use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint, PostgresFingerprint, PostgresServer};
+use crate::model::name::SystemName;
+use crate::model::position::{Epoch, Lsn, Position, Sequence};
+use crate::model::schema::SchemaId;
+use crate::model::time::UnixMicros;
+use prost::Message;
+use std::sync::Arc;
+
+const VERSION: u8 = 1;
+
+/// A value that this version cannot read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("it is empty or cut short")]
+    Short,
+    #[error("its record version is {0}")]
+    Version(u8),
+    #[error("its fields do not read")]
+    Fields,
+}
+
+/// A header as stored, with what only the journal needs of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Entry {
+    pub header: Arc<super::Header>,
+    pub body: BodyId,
+    pub body_hash: Hash,
+    /// Bytes of this body and of all bodies before it, trimmed ones included: what is held is a difference of two of these.
+    pub bytes_total: u64,
+}
+
+/// Everything up to and including `sequence` is trimmed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Mark {
+    pub sequence: Sequence,
+    /// The hash of the last trimmed header, or the epoch's anchor.
+    pub hash: Hash,
+    /// The last trimmed header's `bytes_total`.
+    pub bytes_total: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Identity {
+    pub format: u32,
+    pub epoch: Epoch,
+    pub seal_key: [u8; 32],
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct EntryFields {
+    #[prost(uint64, tag = "1")]
+    sequence: u64,
+    #[prost(string, tag = "2")]
+    system: String,
+    #[prost(uint64, optional, tag = "3")]
+    postgres_commit_lsn: Option<u64>,
+    #[prost(sint64, tag = "4")]
+    commit_time: i64,
+    #[prost(string, tag = "5")]
+    transaction: String,
+    #[prost(uint64, tag = "6")]
+    changes: u64,
+    #[prost(uint32, repeated, tag = "7")]
+    schemas: Vec<u32>,
+    #[prost(uint64, tag = "8")]
+    bytes: u64,
+    #[prost(uint32, tag = "9")]
+    chunks: u32,
+    #[prost(uint64, tag = "10")]
+    body: u64,
+    #[prost(bytes = "vec", tag = "11")]
+    body_hash: Vec<u8>,
+    #[prost(uint64, tag = "12")]
+    bytes_total: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct MarkFields {
+    #[prost(uint64, tag = "1")]
+    sequence: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    hash: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    bytes_total: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct IdentityFields {
+    #[prost(uint32, tag = "1")]
+    format: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    epoch: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    seal_key: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NumberFields {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SubscriptionFields {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    subject: String,
+    #[prost(uint64, tag = "3")]
+    acknowledged: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CheckpointFields {
+    #[prost(message, optional, tag = "1")]
+    postgres: Option<PostgresFields>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PostgresFields {
+    #[prost(uint64, tag = "1")]
+    flushed: u64,
+    #[prost(uint64, tag = "2")]
+    system_identifier: u64,
+    #[prost(uint32, tag = "3")]
+    timeline: u32,
+    #[prost(string, tag = "4")]
+    database: String,
+    #[prost(string, tag = "5")]
+    slot: String,
+    #[prost(message, optional, tag = "6")]
+    last: Option<FingerprintFields>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct FingerprintFields {
+    #[prost(uint32, tag = "1")]
+    xid: u32,
+    #[prost(uint64, tag = "2")]
+    commit_lsn: u64,
+    #[prost(sint64, tag = "3")]
+    commit_time: i64,
+}
+
+/// A record's bytes.
+pub(super) fn seal(message: &impl Message) -> Vec<u8> {
+    let mut value = Vec::with_capacity(message.encoded_len().saturating_add(1));
+    value.push(VERSION);
+    value.extend(message.encode_to_vec());
+    value
+}
+
+/// The message in a record.
+pub(super) fn unseal<M: Message + Default>(value: &[u8]) -> Result<M, Unreadable> {
+    let (version, fields) = value.split_first().ok_or(Unreadable::Short)?;
+    if *version != VERSION {
+        return Err(Unreadable::Version(*version));
+    }
+    M::decode(fields).map_err(|_| Unreadable::Fields)
+}
+
+impl Entry {
+    /// The stored bytes without the hash: what the chain hashes.
+    pub(super) fn fields(&self) -> Vec<u8> {
+        let header = &*self.header;
+        let Position::Postgres { commit_lsn } = header.position;
+        seal(&EntryFields {
+            sequence: header.sequence.0,
+            system: header.system.as_str().to_owned(),
+            postgres_commit_lsn: Some(commit_lsn.0),
+            commit_time: header.commit_time.0,
+            transaction: header.transaction.clone(),
+            changes: header.changes,
+            schemas: header.schemas.iter().map(|id| id.0).collect(),
+            bytes: header.bytes,
+            chunks: header.chunks,
+            body: self.body.0,
+            body_hash: self.body_hash.to_vec(),
+            bytes_total: self.bytes_total,
+        })
+    }
+
+    /// Reads what [`split_entry`] gave as the fields.
+    pub(super) fn read(fields: &[u8]) -> Result<Self, Unreadable> {
+        let fields: EntryFields = unseal(fields)?;
+        let commit_lsn = Lsn(fields.postgres_commit_lsn.ok_or(Unreadable::Fields)?);
+        let header = super::Header {
+            sequence: Sequence(fields.sequence),
+            system: SystemName::new(&fields.system).map_err(|_| Unreadable::Fields)?,
+            position: Position::Postgres { commit_lsn },
+            commit_time: UnixMicros(fields.commit_time),
+            transaction: fields.transaction,
+            changes: fields.changes,
+            schemas: fields.schemas.into_iter().map(SchemaId).collect(),
+            bytes: fields.bytes,
+            chunks: fields.chunks,
+        };
+        Ok(Self {
+            header: Arc::new(header),
+            body: BodyId(fields.body),
+            body_hash: hash(&fields.body_hash)?,
+            bytes_total: fields.bytes_total,
+        })
+    }
+}
+
+/// A header's value: its hash, then its fields.
+pub(super) fn join_entry(hash: &Hash, fields: &[u8]) -> Vec<u8> {
+    [hash, fields].concat()
+}
+
+/// The hash and the fields of a header's value.
+pub(super) fn split_entry(value: &[u8]) -> Result<(Hash, &[u8]), Unreadable> {
+    let (stored, fields) = value.split_at_checked(HASH_BYTES).ok_or(Unreadable::Short)?;
+    Ok((hash(stored)?, fields))
+}
+
+pub(super) fn write_mark(mark: &Mark) -> Vec<u8> {
+    seal(&MarkFields { sequence: mark.sequence.0, hash: mark.hash.to_vec(), bytes_total: mark.bytes_total })
+}
+
+pub(super) fn read_mark(value: &[u8]) -> Result<Mark, Unreadable> {
+    let fields: MarkFields = unseal(value)?;
+    Ok(Mark { sequence: Sequence(fields.sequence), hash: hash(&fields.hash)?, bytes_total: fields.bytes_total })
+}
+
+pub(super) fn write_identity(identity: &Identity) -> Vec<u8> {
+    seal(&IdentityFields {
+        format: identity.format,
+        epoch: identity.epoch.0.to_vec(),
+        seal_key: identity.seal_key.to_vec(),
+    })
+}
+
+pub(super) fn read_identity(value: &[u8]) -> Result<Identity, Unreadable> {
+    let fields: IdentityFields = unseal(value)?;
+    let epoch = fields.epoch.try_into().map_err(|_| Unreadable::Fields)?;
+    Ok(Identity { format: fields.format, epoch: Epoch(epoch), seal_key: hash(&fields.seal_key)? })
+}
+
+pub(super) fn write_number(number: u64) -> Vec<u8> {
+    seal(&NumberFields { number })
+}
+
+pub(super) fn read_number(value: &[u8]) -> Result<u64, Unreadable> {
+    unseal::<NumberFields>(value).map(|fields| fields.number)
+}
+
+pub(super) fn write_subscription(record: &SubscriptionRecord) -> Vec<u8> {
+    seal(&SubscriptionFields {
+        name: record.name.clone(),
+        subject: record.subject.clone(),
+        acknowledged: record.acknowledged.0,
+    })
+}
+
+pub(super) fn read_subscription(value: &[u8]) -> Result<SubscriptionRecord, Unreadable> {
+    let fields: SubscriptionFields = unseal(value)?;
+    Ok(SubscriptionRecord { name: fields.name, subject: fields.subject, acknowledged: Sequence(fields.acknowledged) })
+}
+
+pub(super) fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
+    let Checkpoint::Postgres(postgres) = checkpoint;
+    seal(&CheckpointFields { postgres: Some(postgres_fields(postgres)) })
+}
+
+pub(super) fn read_checkpoint(value: &[u8]) -> Result<Checkpoint, Unreadable> {
+    let fields: CheckpointFields = unseal(value)?;
+    fields.postgres.map(|fields| Checkpoint::Postgres(postgres(fields))).ok_or(Unreadable::Fields)
+}
+
+fn postgres_fields(checkpoint: &PostgresCheckpoint) -> PostgresFields {
+    PostgresFields {
+        flushed: checkpoint.flushed.0,
+        system_identifier: checkpoint.server.system_identifier,
+        timeline: checkpoint.server.timeline,
+        database: checkpoint.server.database.clone(),
+        slot: checkpoint.server.slot.clone(),
+        last: checkpoint.last.map(|last| FingerprintFields {
+            xid: last.xid,
+            commit_lsn: last.commit_lsn.0,
+            commit_time: last.commit_time.0,
+        }),
+    }
+}
+
+fn postgres(fields: PostgresFields) -> PostgresCheckpoint {
+    PostgresCheckpoint {
+        flushed: Lsn(fields.flushed),
+        server: PostgresServer {
+            system_identifier: fields.system_identifier,
+            timeline: fields.timeline,
+            database: fields.database,
+            slot: fields.slot,
+        },
+        last: fields.last.map(|last| PostgresFingerprint {
+            xid: last.xid,
+            commit_lsn: Lsn(last.commit_lsn),
+            commit_time: UnixMicros(last.commit_time),
+        }),
+    }
+}
+
+fn hash(bytes: &[u8]) -> Result<Hash, Unreadable> {
+    bytes.try_into().map_err(|_| Unreadable::Fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn records_are_what_they_always_were_and_read_back() {
+        let entry = Entry {
+            header: Arc::new(super::super::Header {
+                sequence: Sequence(3),
+                system: SystemName::new("crm").expect("a name"),
+                position: Position::Postgres { commit_lsn: Lsn(0x1234) },
+                commit_time: UnixMicros(-5),
+                transaction: "77".to_owned(),
+                changes: 2,
+                schemas: vec![SchemaId(1), SchemaId(300)],
+                bytes: 10,
+                chunks: 1,
+            }),
+            body: BodyId(9),
+            body_hash: [0xAB; 32],
+            bytes_total: 500,
+        };
+        let fields = entry.fields();
+        let expected = "0108031203".to_owned()
+            + "63726d18b42420092a02373730023a0301ac02400a4801"
+            + "50095a20"
+            + &"ab".repeat(32)
+            + "60f403";
+        assert_eq!(hex(&fields), expected);
+        assert_eq!(Entry::read(&fields), Ok(entry));
+
+        let mark = Mark { sequence: Sequence(1), hash: [1; 32], bytes_total: 2 };
+        assert_eq!(hex(&write_mark(&mark)), "0108011220".to_owned() + &"01".repeat(32) + "1802");
+        assert_eq!(read_mark(&write_mark(&mark)), Ok(mark));
+
+        let identity = Identity { format: 1, epoch: Epoch([2; 16]), seal_key: [3; 32] };
+        let expected = "01080112".to_owned() + "10" + &"02".repeat(16) + "1a20" + &"03".repeat(32);
+        assert_eq!(hex(&write_identity(&identity)), expected);
+        assert_eq!(read_identity(&write_identity(&identity)), Ok(identity));
+
+        let record = SubscriptionRecord { name: "n".to_owned(), subject: "s".to_owned(), acknowledged: Sequence(4) };
+        assert_eq!(hex(&write_subscription(&record)), "010a016e1201731804");
+        assert_eq!(read_subscription(&write_subscription(&record)), Ok(record));
+
+        let checkpoint = Checkpoint::Postgres(PostgresCheckpoint {
+            flushed: Lsn(1),
+            server: PostgresServer { system_identifier: 2, timeline: 3, database: "d".into(), slot: "s".into() },
+            last: Some(PostgresFingerprint { xid: 4, commit_lsn: Lsn(5), commit_time: UnixMicros(6) }),
+        });
+        assert_eq!(
+            hex(&write_checkpoint(&checkpoint)),
+            "010a1408011002180322016 42a01733206080410051 80c".replace(' ', "")
+        );
+        assert_eq!(read_checkpoint(&write_checkpoint(&checkpoint)), Ok(checkpoint));
+        assert_eq!(hex(&write_number(300)), "0108ac02");
+    }
+
+    #[test]
+    fn a_newer_or_cut_record_is_not_guessed_at() {
+        assert_eq!(read_number(&[]), Err(Unreadable::Short));
+        assert_eq!(read_number(&[2, 8, 1]), Err(Unreadable::Version(2)));
+        assert_eq!(read_number(&[1, 8]), Err(Unreadable::Fields));
+    }
+}

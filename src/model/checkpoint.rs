@@ -1,0 +1,38 @@
+//! What of a source is durable in the journal, with the server's identity.
+
+use super::position::Lsn;
+use super::time::UnixMicros;
+
+/// One source's checkpoint. Written in the same synced batch as the transaction that it covers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Checkpoint {
+    Postgres(PostgresCheckpoint),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PostgresCheckpoint {
+    /// Everything that committed before this LSN is durable here; the stream resumes from it. Never goes back.
+    pub flushed: Lsn,
+    pub server: PostgresServer,
+    /// The newest journaled transaction, to recognise the server's history by. `None`: none yet.
+    pub last: Option<PostgresFingerprint>,
+}
+
+/// Which server, and which line of its history, the checkpoint belongs to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PostgresServer {
+    /// `IDENTIFY_SYSTEM`'s systemid: made by initdb, kept by physical copies and restores.
+    pub system_identifier: u64,
+    /// Grows at each promotion and point-in-time recovery.
+    pub timeline: u32,
+    pub database: String,
+    pub slot: String,
+}
+
+/// A transaction by which a server's history is recognised: another history has another commit here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PostgresFingerprint {
+    pub xid: u32,
+    pub commit_lsn: Lsn,
+    pub commit_time: UnixMicros,
+}

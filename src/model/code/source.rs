@@ -1,0 +1,168 @@
+//! Codes of the source area.
+
+use super::codes;
+
+codes! {
+    SERVER_UNREACHABLE = "TW-SRC-001" {
+        what: "the source's server cannot be reached, or the connection to it broke",
+        why: "Networks and servers go away; Tailwater connects again by itself, for ever, and nothing is lost meanwhile.",
+        evidence: "`tailwater status` shows the address and the last error; try `psql` with the same host, port, user and database.",
+        next: "Nothing, if the server is on its way back. Else check `host`, `port` and the network.",
+    }
+    AUTHENTICATION_FAILED = "TW-SRC-002" {
+        what: "the source's server does not let Tailwater's user in",
+        why: "The password is wrong or missing, or pg_hba.conf has no line for this user, database and address. It is tried again every 10 s.",
+        evidence: "The server's log names the line of pg_hba.conf that decided.",
+        next: "Mend `password` in the config and restart, or mend the role or pg_hba.conf on the server: ALTER ROLE … PASSWORD '…'; SELECT pg_reload_conf();",
+    }
+    DATABASE_MISSING = "TW-SRC-003" {
+        what: "the source's server has no such database",
+        why: "The configured database was never created, dropped, or the address leads to another server. It is tried again every 10 s.",
+        evidence: "SELECT datname FROM pg_database;",
+        next: "Correct `database` (or `host` and `port`) in the config and restart.",
+    }
+    PERMISSION_MISSING = "TW-SRC-004" {
+        what: "Tailwater's user may not do something that it needs to",
+        why: "It needs REPLICATION, and for its publications either ownership of the tables or publications made by their owner. Going on without would miss changes.",
+        evidence: "The message names what was refused, and the SQL that would mend it.",
+        next: "As the owner or a superuser run the SQL in the message, for example: ALTER ROLE tailwater REPLICATION; then restart.",
+    }
+    WAL_LEVEL_NOT_LOGICAL = "TW-SRC-005" {
+        what: "the source's server does not write what logical decoding needs",
+        why: "Row changes can be read from the WAL only with wal_level = logical.",
+        evidence: "SHOW wal_level;",
+        next: "ALTER SYSTEM SET wal_level = 'logical'; then restart the PostgreSQL server, then Tailwater.",
+    }
+    SERVER_REPLACED = "TW-SRC-006" {
+        what: "this is not the server or database that the journal was filled from",
+        why: "Its system identifier or database differs from the checkpoint's. Positions of one mean nothing in the other, so going on would lose or invent changes.",
+        evidence: "SELECT system_identifier FROM pg_control_system(); against the message.",
+        next: "If the address is wrong, correct the config and restart. If the server was really replaced: stop, move data_dir aside, drop the slot if there is one, start, and take new copies downstream.",
+    }
+    TIMELINE_CHANGED = "TW-SRC-007" {
+        what: "the server was promoted or restored since: it is on another timeline",
+        why: "After a failover or a point-in-time recovery the history may differ from what is journaled: changes may be missing on either side.",
+        evidence: "SELECT timeline_id FROM pg_control_checkpoint(); against the message.",
+        next: "Connect to the server that is still on the recorded timeline; or stop, move data_dir aside, drop the slot, start, and take new copies downstream.",
+    }
+    SERVER_BEHIND = "TW-SRC-008" {
+        what: "the server's log ends before what is already journaled",
+        why: "It was restored from an older backup or snapshot. It will write other changes at positions that the journal already has.",
+        evidence: "SELECT pg_current_wal_flush_lsn(); against the message.",
+        next: "Find out which is right. To follow the restored server: stop, move data_dir aside, drop the slot, start, and take new copies downstream.",
+    }
+    HISTORY_DIFFERS = "TW-SRC-009" {
+        what: "the last journaled transaction is not in the server's history as it was",
+        why: "The server remembers another commit time for that transaction id, so it is a copy whose history took another turn.",
+        evidence: "SELECT pg_xact_commit_timestamp('<xid>'); against the message.",
+        next: "Connect to the right server; or stop, move data_dir aside, drop the slot, start, and take new copies downstream.",
+    }
+    SLOT_MISSING = "TW-SRC-010" {
+        what: "the replication slot is gone",
+        why: "It was dropped, or the server was failed over to one without it. What committed since may be lost, so no new slot is made silently.",
+        evidence: "SELECT * FROM pg_replication_slots;",
+        next: "Find out who dropped it. To start over: stop, move data_dir aside, start, and take new copies downstream.",
+    }
+    SLOT_INVALIDATED = "TW-SRC-011" {
+        what: "the server gave up the replication slot",
+        why: "It retained more WAL than max_slot_wal_keep_size allows (wal_status is 'lost'); changes that were not read yet are gone from the log.",
+        evidence: "SELECT slot_name, wal_status, safe_wal_size FROM pg_replication_slots; SHOW max_slot_wal_keep_size;",
+        next: "Raise max_slot_wal_keep_size. Then stop, move data_dir aside, SELECT pg_drop_replication_slot('<slot>'); start, and take new copies downstream.",
+    }
+    SLOT_FOREIGN = "TW-SRC-012" {
+        what: "a replication slot of this name belongs to something else",
+        why: "It is physical, of another output plugin, or of another database. Using it would steal another consumer's changes.",
+        evidence: "SELECT slot_name, slot_type, plugin, database FROM pg_replication_slots;",
+        next: "Choose another `slot` in the config and restart.",
+    }
+    SLOT_AHEAD = "TW-SRC-013" {
+        what: "the replication slot was moved beyond the checkpoint",
+        why: "Somebody advanced the slot or read from it. The server would forward silently over changes that are not journaled.",
+        evidence: "SELECT confirmed_flush_lsn FROM pg_replication_slots; against the checkpoint in the message.",
+        next: "Find the other reader and stop it. To start over: stop, move data_dir aside, SELECT pg_drop_replication_slot('<slot>'); start, and take new copies downstream.",
+    }
+    SLOT_WITHOUT_JOURNAL = "TW-SRC-014" {
+        what: "the replication slot exists, but the journal has never heard of it",
+        why: "Either data_dir was lost, or the slot belongs to another Tailwater. What was confirmed to it cannot be known.",
+        evidence: "SELECT slot_name, active, confirmed_flush_lsn FROM pg_replication_slots;",
+        next: "Put the lost data_dir back; or choose another `slot`; or, to start over: SELECT pg_drop_replication_slot('<slot>'); then restart.",
+    }
+    PUBLICATION_MISSING = "TW-SRC-015" {
+        what: "a publication that the stream depends on is gone",
+        why: "It was dropped. Changes written while it was missing are not in the stream, and making a new one would hide that.",
+        evidence: "SELECT * FROM pg_publication;",
+        next: "To start over: stop, move data_dir aside, SELECT pg_drop_replication_slot('<slot>'); start, and take new copies downstream.",
+    }
+    PUBLICATION_ALTERED = "TW-SRC-016" {
+        what: "a publication no longer carries all changes of the captured tables",
+        why: "Somebody removed a table, an operation, rows or columns from it. Changes since then are not in the stream.",
+        evidence: "SELECT * FROM pg_publication_tables; SELECT * FROM pg_publication;",
+        next: "Undo it with the SQL in the message, restart, and take new copies of these tables downstream: what they wrote in between is lost to the stream.",
+    }
+    LOG_REMOVED = "TW-SRC-017" {
+        what: "the server no longer has the WAL that the stream needs",
+        why: "Segments were removed although the slot needs them; changes in them cannot be read any more.",
+        evidence: "The server's words in the message; ls pg_wal.",
+        next: "Stop, move data_dir aside, SELECT pg_drop_replication_slot('<slot>'); start, and take new copies downstream.",
+    }
+    STREAM_MALFORMED = "TW-SRC-018" {
+        what: "the server sent bytes that are not what the protocol promises",
+        why: "A proxy in between, a damaged connection, or something that this version does not know. Guessing would lose or invent changes.",
+        evidence: "The message names the kind and the byte. The slot has not moved.",
+        next: "Restart once; if it comes again at the same place, report it with the message.",
+    }
+    CELL_UNREADABLE = "TW-SRC-019" {
+        what: "a value is not what its column's type promises",
+        why: "Sending it on as something else, or leaving it out, would be a lie. The slot has not moved.",
+        evidence: "The message names table and column.",
+        next: "Exclude the table under `tables.exclude` and restart to let the others go on; report the column's type.",
+    }
+    SERVER_UNAVAILABLE = "TW-SRC-020" {
+        what: "the server is up but takes no replication now",
+        why: "It is starting, stopping, a standby in recovery, or out of connections, memory or disk. It is tried again with backoff.",
+        evidence: "The server's words in the message and its log.",
+        next: "Nothing, if it passes. Else look at max_connections, max_wal_senders, max_replication_slots and the server's disk.",
+    }
+    SLOT_IN_USE = "TW-SRC-021" {
+        what: "somebody is reading from the replication slot",
+        why: "Mostly the server has not noticed yet that an earlier connection of ours died. It is tried again with backoff.",
+        evidence: "SELECT active_pid FROM pg_replication_slots; SELECT * FROM pg_stat_replication;",
+        next: "Nothing, if it passes within wal_sender_timeout. Else another Tailwater uses this slot: stop it.",
+    }
+    FAULT_UNKNOWN = "TW-SRC-022" {
+        what: "the server refused something for a reason that Tailwater does not know",
+        why: "What is not known is tried again with backoff and never skipped.",
+        evidence: "The server's words in the message and its log.",
+        next: "Read the message; mend what it names on the server.",
+    }
+    JOURNAL_STOPPED = "TW-SRC-023" {
+        what: "the source stopped because the journal takes no more",
+        why: "Nothing may be confirmed to the server that is not durable here.",
+        evidence: "`tailwater status` shows the journal's own code.",
+        next: "Mend what the journal's code says and restart.",
+    }
+    TLS_FAILED = "TW-SRC-024" {
+        what: "no trusted, encrypted connection to the server could be made",
+        why: "The server does not do TLS, or its certificate is not trusted or not for this host name. There is no falling back to less. It is tried again every 10 s.",
+        evidence: "SHOW ssl; on the server; openssl s_client -starttls postgres -connect HOST:PORT",
+        next: "Set ssl = on and a certificate for this host name on the server, or name its CA under `tls.ca_file`.",
+    }
+    AUTHENTICATION_UNSAFE = "TW-SRC-025" {
+        what: "the server asks for a login that Tailwater does not do here",
+        why: "A password in clear over a connection that others can read, or a method that is not trust, password, md5 or SCRAM-SHA-256.",
+        evidence: "The method in the message; pg_hba.conf on the server.",
+        next: "Use scram-sha-256 in pg_hba.conf, or set `tls` in the config; then restart.",
+    }
+    VERSION_UNSUPPORTED = "TW-SRC-026" {
+        what: "the server's version is too old",
+        why: "Tailwater needs PostgreSQL 14 or newer.",
+        evidence: "SHOW server_version;",
+        next: "Upgrade the server.",
+    }
+    SOURCE_PANICKED = "TW-SRC-027" {
+        what: "the source stopped because of a bug in Tailwater",
+        why: "Its task panicked. Nothing was confirmed to the server that is not durable here, so a restart loses nothing.",
+        evidence: "The panic's place and message on standard error.",
+        next: "Restart Tailwater; report the panic if it comes again.",
+    }
+}

@@ -1,0 +1,105 @@
+//! Places: in a source's log, and in our journal.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A PostgreSQL log sequence number: a byte offset into the WAL.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Lsn(pub u64);
+
+impl Lsn {
+    /// Bytes from `earlier` to here; 0 when `earlier` is not earlier.
+    pub fn bytes_since(self, earlier: Lsn) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)
+    }
+}
+
+impl fmt::Debug for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Lsn {
+    type Err = NotAnLsn;
+
+    fn from_str(text: &str) -> Result<Self, NotAnLsn> {
+        let (high, low) = text.split_once('/').ok_or(NotAnLsn)?;
+        let high = u32::from_str_radix(high, 16).map_err(|_| NotAnLsn)?;
+        let low = u32::from_str_radix(low, 16).map_err(|_| NotAnLsn)?;
+        Ok(Self(u64::from(high) << 32 | u64::from(low)))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an LSN, which reads like 16/B374D848")]
+pub struct NotAnLsn;
+
+/// Where in its source's log a transaction committed. Positions of two systems never compare, so there is no order here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Position {
+    Postgres { commit_lsn: Lsn },
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres { commit_lsn } => commit_lsn.fmt(f),
+        }
+    }
+}
+
+/// The number of a transaction in the journal: dense, never reused, from 1, shared by all sources. 0 is "before the first".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Sequence(pub u64);
+
+impl Sequence {
+    pub const ZERO: Self = Self(0);
+
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// 128 random bits made when a journal is created: tells one journal from another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(pub [u8; 16]);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_lsn_reads_back_what_it_prints() {
+        for lsn in [0, 1, 0x16_B374_D848, u64::MAX] {
+            assert_eq!(Lsn(lsn).to_string().parse(), Ok(Lsn(lsn)));
+        }
+        for bad in ["", "16", "16/", "/1", "G/1", "1/1/1", "100000000/0"] {
+            assert_eq!(bad.parse::<Lsn>(), Err(NotAnLsn), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Messages into transactions: the open one, its chunk under way, and the relations that rows refer to.
+//!
+//! The hot path: no await and no allocation for a row. It never asks anybody; what it cannot know (a relation) it hands
+//! back. Surprise: `Relation` messages come again after every change of a table, also in the middle of a transaction.
+
+use super::encode::{ChunkEncoder, TablePlan};
+use super::fault::Fault;
+use crate::decode::postgres::message::{Message, Relation};
+use crate::decode::postgres::types::TypeNames;
+use crate::journal::CHUNK_BYTES_MAX;
+use crate::model::checkpoint::PostgresFingerprint;
+use crate::model::position::Lsn;
+use crate::model::schema::SchemaId;
+use crate::model::time::UnixMicros;
+use bytes::Bytes;
+use std::collections::{BTreeSet, HashMap};
+
+pub struct Assembly {
+    /// What committed before it is journaled already.
+    journaled: Lsn,
+    relations: HashMap<u32, Captured>,
+    types: TypeNames,
+    open: Option<Open>,
+    chunk: ChunkEncoder,
+}
+
+/// What a relation's rows are to us.
+pub enum Captured {
+    As(Box<Table>),
+    /// In the publication, but not configured.
+    No,
+}
+
+pub struct Table {
+    plan: TablePlan,
+    /// The transaction that last noted its schema.
+    noted_by: Option<Lsn>,
+}
+
+struct Open {
+    commit_lsn: Lsn,
+    commit_time: UnixMicros,
+    xid: u32,
+    /// Of the next change.
+    ordinal: u64,
+    schemas: BTreeSet<SchemaId>,
+}
+
+/// A transaction that is to be journaled.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Completed {
+    pub fingerprint: PostgresFingerprint,
+    pub end_lsn: Lsn,
+    pub changes: u64,
+    pub schemas: Vec<SchemaId>,
+}
+
+/// What a message asks of the stream.
+pub enum Step<'a> {
+    Taken,
+    /// To be described before its rows come.
+    Relation(Relation<'a>),
+    /// The last chunk, then the transaction.
+    Commit(Completed),
+    /// A transaction ended here that holds nothing to journal.
+    Nothing(Lsn),
+}
+
+impl Assembly {
+    pub fn new(journaled: Lsn) -> Self {
+        Self {
+            journaled,
+            relations: HashMap::new(),
+            types: TypeNames::default(),
+            open: None,
+            chunk: ChunkEncoder::default(),
+        }
+    }
+
+    pub fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    pub fn types(&self) -> &TypeNames {
+        &self.types
+    }
+
+    /// Whether the chunk is to be taken before a message of this many bytes. Encoded rows may be larger than their text,
+    /// never by more than is allowed for here.
+    pub fn is_full_for(&self, message_bytes: usize) -> bool {
+        let after = self.chunk.len() + 2 * message_bytes + 1024;
+        after > CHUNK_BYTES_MAX && !self.chunk.is_empty()
+    }
+
+    /// The chunk under way, unless it is empty.
+    pub fn take_chunk(&mut self) -> Option<Bytes> {
+        (!self.chunk.is_empty()).then(|| self.chunk.take())
+    }
+
+    /// The schema of a relation as the journal knows it; `None`: its rows are passed over.
+    pub fn relation(&mut self, id: u32, plan: Option<TablePlan>) {
+        let captured = plan.map_or(Captured::No, |plan| Captured::As(Box::new(Table { plan, noted_by: None })));
+        self.relations.insert(id, captured);
+    }
+
+    /// # Errors
+    /// [`Fault::Message`] and [`Fault::Protocol`] for what cannot be, [`Fault::Cell`] for a value that is not its type's.
+    pub fn take<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Fault> {
+        match Message::parse(bytes)? {
+            Message::Insert { relation, new } => {
+                self.change(relation, |chunk, plan, ordinal| Ok(chunk.insert(plan, ordinal, new)?))?;
+            }
+            Message::Update { relation, old, new } => {
+                self.change(relation, |chunk, plan, ordinal| Ok(chunk.update(plan, ordinal, old, new)?))?;
+            }
+            Message::Delete { relation, old } => {
+                self.change(relation, |chunk, plan, ordinal| Ok(chunk.delete(plan, ordinal, old)?))?;
+            }
+            Message::Truncate { relations, cascade, restart_identity } => {
+                for relation in relations {
+                    self.change(relation, |chunk, plan, ordinal| {
+                        chunk.truncate(plan, ordinal, cascade, restart_identity);
+                        Ok(())
+                    })?;
+                }
+            }
+            Message::Begin { commit_lsn, commit_time, xid } => self.begin(commit_lsn, commit_time, xid)?,
+            Message::Commit { end_lsn, commit_lsn, .. } => return self.commit(commit_lsn, end_lsn),
+            Message::Relation(relation) => return Ok(Step::Relation(relation)),
+            Message::Type { oid, schema, name } => self.types.learn(oid, schema, name),
+            Message::Origin { .. } | Message::Logical => {}
+        }
+        Ok(Step::Taken)
+    }
+
+    fn begin(&mut self, commit_lsn: Lsn, commit_time: UnixMicros, xid: u32) -> Result<(), Fault> {
+        if self.open.is_some() {
+            return Err(Fault::Protocol("BEGIN inside a transaction"));
+        }
+        self.open = Some(Open { commit_lsn, commit_time, xid, ordinal: 0, schemas: BTreeSet::new() });
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        relation: u32,
+        encode: impl FnOnce(&mut ChunkEncoder, &TablePlan, u64) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let open = self.open.as_mut().ok_or(Fault::Protocol("a row outside a transaction"))?;
+        let captured =
+            self.relations.get_mut(&relation).ok_or(Fault::Protocol("a row of a relation never described"))?;
+        let Captured::As(table) = captured else { return Ok(()) };
+        // The server sends again what it was not told to be durable.
+        if open.commit_lsn < self.journaled {
+            return Ok(());
+        }
+        encode(&mut self.chunk, &table.plan, open.ordinal)?;
+        open.ordinal += 1;
+        if table.noted_by != Some(open.commit_lsn) {
+            table.noted_by = Some(open.commit_lsn);
+            open.schemas.insert(table.plan.schema.id);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, commit_lsn: Lsn, end_lsn: Lsn) -> Result<Step<'static>, Fault> {
+        let open = self.open.take().ok_or(Fault::Protocol("COMMIT outside a transaction"))?;
+        if open.commit_lsn != commit_lsn || end_lsn <= commit_lsn {
+            return Err(Fault::Protocol("COMMIT of another transaction than BEGIN's"));
+        }
+        if commit_lsn < self.journaled {
+            tracing::debug!(%commit_lsn, "passed over a transaction that is journaled already");
+        }
+        if open.ordinal == 0 {
+            return Ok(Step::Nothing(end_lsn));
+        }
+        Ok(Step::Commit(Completed {
+            fingerprint: PostgresFingerprint { xid: open.xid, commit_lsn, commit_time: open.commit_time },
+            end_lsn,
+            changes: open.ordinal,
+            schemas: open.schemas.into_iter().collect(),
+        }))
+    }
+}

@@ -1,0 +1,39 @@
+//! A PostgreSQL source: our own thin replication client and what it does with what it hears.
+//!
+//! Bytes come up through `transport`, `frames` and `stream`, become changes in `assemble` and `encode`, and go to the
+//! journal; `feedback` tells the server what is durable. `supervise` keeps it going, `policy` says when not to.
+
+mod assemble;
+mod backoff;
+mod catalogue;
+mod cell;
+pub mod encode;
+mod fault;
+mod feedback;
+mod frames;
+mod identity;
+mod idle;
+mod policy;
+mod publication;
+mod session;
+mod side;
+mod simple_query;
+mod slot;
+mod startup;
+mod stream;
+mod supervise;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
+
+use super::status::Reporter;
+use crate::config::PostgresSystem;
+use crate::journal::Journal;
+use tokio_util::sync::CancellationToken;
+
+/// Runs the source until `stop`.
+pub async fn run(system: PostgresSystem, journal: Journal, reporter: Reporter, stop: CancellationToken) {
+    supervise::run(session::Context { system, journal, reporter, stop }).await;
+}

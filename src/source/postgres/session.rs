@@ -1,0 +1,189 @@
+//! One connection's life: look, set up what is missing, stream.
+//!
+//! The order is what makes it safe: identity is judged before anything is changed on the server, publications exist before
+//! the slot, and the intent to make a slot is durable before the slot is.
+
+use super::assemble::Assembly;
+use super::catalogue;
+use super::fault::Fault;
+use super::feedback::{self, Feedback};
+use super::identity::{self, Server, Start};
+use super::idle::Idle;
+use super::publication::{self, History, Published};
+use super::side::Side;
+use super::simple_query::{Connection, Purpose, ReadFrames, WriteStream};
+use super::slot;
+use super::stream::{Stream, Tally};
+use super::tables::{self, ServerTable};
+use crate::config::PostgresSystem;
+use crate::journal::{Error, Intake, Journal};
+use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
+use crate::model::name::TableName;
+use crate::model::position::Lsn;
+use crate::model::problem::Problem;
+use crate::model::schema::Identity;
+use crate::source::status::{CapturedTable, Reporter, State};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// What every session of one source shares.
+pub struct Context {
+    pub system: PostgresSystem,
+    pub journal: Journal,
+    pub reporter: Reporter,
+    pub stop: CancellationToken,
+}
+
+/// A stream that has started.
+struct Opened {
+    frames: ReadFrames,
+    write: WriteStream,
+    server: Server,
+    /// The configured tables, and those of them that the publications leave out.
+    seen: (Vec<ServerTable>, Vec<(TableName, Problem)>),
+    checkpoint: PostgresCheckpoint,
+}
+
+/// Runs one session. Ends well only when asked to stop.
+///
+/// # Errors
+/// The [`Fault`] that ended it.
+pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
+    let Opened { mut frames, write, server, seen, checkpoint } = tokio::select! {
+        opened = open(context, intake) => opened?,
+        () = context.stop.cancelled() => return Ok(()),
+    };
+    // Inside a large transaction of other tables the server answers only every half of its own timeout.
+    frames.set_silence_max(context.system.silence_max.max(server.wal_sender_timeout));
+    let interval = feedback::interval(server.wal_sender_timeout);
+    let mut stream = Stream {
+        feedback: Feedback::spawn(write, intake.durable(), interval, context.reporter.clone()),
+        side: Side::spawn(context.system.clone(), context.journal.clone(), context.reporter.clone(), seen),
+        selection: &context.system.tables,
+        reporter: context.reporter.clone(),
+        assembly: Assembly::new(checkpoint.flushed),
+        idle: Idle::new(checkpoint.flushed),
+        tally: Tally::default(),
+        checkpoint,
+        intake,
+    };
+    context.reporter.state(&State::Streaming);
+    let ended = tokio::select! {
+        biased;
+        () = context.stop.cancelled() => None,
+        Err(fault) = stream.run(&mut frames) => Some(fault),
+    };
+    if let Some(fault) = ended {
+        return Err(fault);
+    }
+    let handed_over = stream.idle.recorded();
+    stream.feedback.finish(handed_over).await;
+    Ok(())
+}
+
+async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
+    let Context { system, journal, reporter, .. } = context;
+    let known = journal.checkpoint(&system.name).map(|Checkpoint::Postgres(checkpoint)| checkpoint);
+    let mut connection = Connection::open(system, Purpose::Replication).await?;
+    let last = known.as_ref().and_then(|checkpoint| checkpoint.last);
+    let server = identity::read(&mut connection, system, last).await?;
+    reporter.log_end(server.flushed);
+    let start = identity::judge(&server, known.as_ref())?;
+    let tables = tables::configured(&mut connection, &system.tables).await?;
+    let captured = captured(journal, system);
+    let history = if start == Start::Resume { History::Captured(&captured) } else { History::Empty };
+    let published = publication::ensure(&mut connection, system, &tables, history).await?;
+    tell_tables(system, reporter, &tables, &published.left_out);
+    let checkpoint = match (start, known) {
+        // The slot's name may have been changed on purpose; everything else was judged to be the same.
+        (Start::Resume, Some(checkpoint)) => PostgresCheckpoint { server: server.identity.clone(), ..checkpoint },
+        (Start::Resume, None) => return Err(Fault::Protocol("a resume without a checkpoint")),
+        (Start::SetUp { slot_exists }, _) => set_up(context, intake, &mut connection, &server, slot_exists).await?,
+    };
+    describe_unknown(&mut connection, intake, &tables, &published, &captured).await?;
+    let command = slot::start_command(&system.slot, checkpoint.flushed, &published.names);
+    let (frames, write) = connection.copy_both(&command).await?;
+    tracing::info!(system = %system.name, from = %checkpoint.flushed, tables = tables.len(), "streaming");
+    Ok(Opened { frames, write, server, seen: (tables, published.left_out), checkpoint })
+}
+
+/// So that a table can be named, printed and subscribed to before its first change.
+async fn describe_unknown(
+    connection: &mut Connection,
+    intake: &mut Intake,
+    tables: &[ServerTable],
+    published: &Published,
+    captured: &BTreeSet<TableName>,
+) -> Result<(), Fault> {
+    let comes = |table: &TableName| !published.left_out.iter().any(|(left_out, _)| left_out == table);
+    for table in tables.iter().filter(|table| !captured.contains(&table.name) && comes(&table.name)) {
+        if let Some(shape) = catalogue::shape(connection, &table.name).await? {
+            intake.describe(&shape).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn set_up(
+    context: &Context,
+    intake: &mut Intake,
+    connection: &mut Connection,
+    server: &Server,
+    slot_exists: bool,
+) -> Result<PostgresCheckpoint, Fault> {
+    let intent = PostgresCheckpoint { flushed: Lsn::default(), server: server.identity.clone(), last: None };
+    record(context, intake, &intent).await?;
+    let consistent_point = slot::create(connection, &context.system.slot, slot_exists).await?;
+    let checkpoint = PostgresCheckpoint { flushed: consistent_point, ..intent };
+    record(context, intake, &checkpoint).await?;
+    Ok(checkpoint)
+}
+
+/// Durable when this returns.
+async fn record(context: &Context, intake: &mut Intake, checkpoint: &PostgresCheckpoint) -> Result<(), Fault> {
+    const LOOK: Duration = Duration::from_secs(1);
+    let checkpoint = Checkpoint::Postgres(checkpoint.clone());
+    let mut durable = intake.durable();
+    intake.advance(checkpoint.clone()).await?;
+    loop {
+        if let Ok(Ok(_)) = timeout(LOOK, durable.wait_for(|durable| durable.as_ref() == Some(&checkpoint))).await {
+            return Ok(());
+        }
+        if let Some(problem) = context.journal.stats().failed {
+            return Err(Fault::Journal(Error::Stopped(problem)));
+        }
+    }
+}
+
+/// The tables that the journal knows.
+pub fn captured(journal: &Journal, system: &PostgresSystem) -> BTreeSet<TableName> {
+    let ours = journal.current_schemas().into_iter().filter(|schema| schema.system == system.name);
+    ours.map(|schema| schema.name.clone()).collect()
+}
+
+pub fn tell_tables(
+    system: &PostgresSystem,
+    reporter: &Reporter,
+    tables: &[ServerTable],
+    left_out: &[(TableName, Problem)],
+) {
+    if tables.is_empty() {
+        tracing::warn!(system = %system.name, "no table of the database is configured: nothing will be captured");
+    }
+    for table in tables.iter().filter(|table| table.identity == Identity::Nothing) {
+        let table = &table.name;
+        tracing::warn!(system = %system.name, %table, "no replica identity: only inserts and truncates are captured");
+    }
+    for (table, problem) in left_out {
+        tracing::error!(system = %system.name, %table, %problem, "table halted");
+    }
+    let halt = |name: &TableName| left_out.iter().find(|(table, _)| table == name).map(|(_, problem)| problem.clone());
+    let captured = |table: &ServerTable| CapturedTable {
+        name: table.name.clone(),
+        identity: table.identity,
+        halt: halt(&table.name),
+    };
+    reporter.tables(tables.iter().map(captured).collect());
+}

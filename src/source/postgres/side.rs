@@ -1,0 +1,155 @@
+//! A second connection beside the stream: primary keys when asked, what the server retains for our slot, and whether the
+//! publications still carry the configured tables.
+//!
+//! A task of its own, so that it also looks while the stream waits for the journal. It reconnects by itself; a question
+//! waits for its answer meanwhile, and the stream with it. A table that is new, or whose identity changed, moves into its
+//! publication here: the stream goes on and carries it from that moment.
+
+use super::fault::{Fault, chain};
+use super::publication::{self, History};
+use super::session::{captured, tell_tables};
+use super::simple_query::{Connection, Purpose, literal};
+use super::tables::{self, ServerTable};
+use crate::config::PostgresSystem;
+use crate::journal::Journal;
+use crate::model::name::TableName;
+use crate::model::position::Lsn;
+use crate::model::problem::Problem;
+use crate::source::status::Reporter;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+const POLL: Duration = Duration::from_secs(10);
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Handle on the task; dropping it ends the task.
+pub struct Side {
+    questions: mpsc::Sender<Question>,
+    answer_max: Duration,
+    task: AbortOnDropHandle<Fault>,
+}
+
+struct Question {
+    table: TableName,
+    answer: oneshot::Sender<Vec<String>>,
+}
+
+/// What the task works with.
+struct Watch {
+    system: PostgresSystem,
+    journal: Journal,
+    reporter: Reporter,
+    /// The configured tables, and those of them that the publications leave out, as the status has them.
+    seen: (Vec<ServerTable>, Vec<(TableName, Problem)>),
+}
+
+impl Side {
+    /// `seen`: the configured tables, and those of them that the publications leave out.
+    pub fn spawn(
+        system: PostgresSystem,
+        journal: Journal,
+        reporter: Reporter,
+        seen: (Vec<ServerTable>, Vec<(TableName, Problem)>),
+    ) -> Self {
+        let (questions, asked) = mpsc::channel(1);
+        let answer_max = system.silence_max;
+        let watch = Watch { system, journal, reporter, seen };
+        Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
+    }
+
+    /// Waits until a person has to act: a publication was changed behind our back. Cancel-safe.
+    pub async fn failed(&mut self) -> Fault {
+        (&mut self.task).await.unwrap_or(Fault::Closed)
+    }
+
+    /// The columns of a table's primary key; none without one.
+    ///
+    /// # Errors
+    /// [`Fault::Closed`] when the task is gone, [`Fault::Silent`] when there is no connection to ask over.
+    pub async fn primary_key(&self, table: TableName) -> Result<Vec<String>, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            self.questions.send(Question { table, answer }).await.map_err(|_| Fault::Closed)?;
+            answered.await.map_err(|_| Fault::Closed)
+        };
+        timeout(self.answer_max, asked).await.map_err(|_| Fault::Silent(self.answer_max))?
+    }
+}
+
+impl Watch {
+    /// Until something halts; connection trouble is the stream's to report.
+    async fn run(mut self, mut asked: mpsc::Receiver<Question>) -> Fault {
+        let mut open_question = None;
+        loop {
+            match self.serve(&mut asked, &mut open_question).await {
+                Ok(never) => match never {},
+                Err(halt @ Fault::Halt(_)) => return halt,
+                Err(fault) => {
+                    tracing::debug!(system = %self.system.name, error = chain(&fault), "the side connection broke");
+                }
+            }
+            sleep(RECONNECT).await;
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        asked: &mut mpsc::Receiver<Question>,
+        open_question: &mut Option<Question>,
+    ) -> Result<Infallible, Fault> {
+        let mut connection = Connection::open(&self.system, Purpose::Queries).await?;
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Some(question) = open_question.as_ref() {
+                let columns = tables::primary_key(&mut connection, &question.table).await?;
+                if let Some(question) = open_question.take() {
+                    // Nobody waits any more when the stream has ended.
+                    let _ = question.answer.send(columns);
+                }
+            }
+            tokio::select! {
+                question = asked.recv() => *open_question = Some(question.ok_or(Fault::Closed)?),
+                _ = poll.tick() => {
+                    look_at_slot(&mut connection, &self.system, &self.reporter).await?;
+                    self.look_at_tables(&mut connection).await?;
+                }
+            }
+        }
+    }
+
+    async fn look_at_tables(&mut self, connection: &mut Connection) -> Result<(), Fault> {
+        let tables = tables::configured(connection, &self.system.tables).await?;
+        let captured = captured(&self.journal, &self.system);
+        let history = History::Captured(&captured);
+        let left_out = publication::ensure(connection, &self.system, &tables, history).await?.left_out;
+        let seen = (tables, left_out);
+        if seen != self.seen {
+            let (tables, left_out) = &seen;
+            tracing::info!(system = %self.system.name, tables = tables.len(), "the configured tables have changed");
+            tell_tables(&self.system, &self.reporter, tables, left_out);
+            self.seen = seen;
+        }
+        Ok(())
+    }
+}
+
+async fn look_at_slot(connection: &mut Connection, system: &PostgresSystem, reporter: &Reporter) -> Result<(), Fault> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_current_wal_flush_lsn(), restart_lsn FROM pg_catalog.pg_replication_slots \
+         WHERE slot_name = {}",
+        literal(&system.slot)
+    );
+    let rows = connection.query(&sql).await?;
+    if let Some(row) = rows.first() {
+        let log_end: Lsn = row.some(0)?;
+        reporter.log_end(log_end);
+        if let Some(restart) = row.parse::<Lsn>(1)? {
+            reporter.retained(log_end.bytes_since(restart));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! The loop: frames in, transactions to the journal, for as long as the connection lives.
+//!
+//! Waiting happens once a read or a chunk, never for a row. While the journal takes no more, nothing is read, and the
+//! server waits; `feedback` keeps it company.
+
+use super::assemble::{Assembly, Completed, Step};
+use super::encode::TablePlan;
+use super::fault::{Fault, ServerError};
+use super::feedback::Feedback;
+use super::frames::Frame;
+use super::idle::Idle;
+use super::side::Side;
+use super::simple_query::{ReadFrames, pass_over};
+use crate::decode::postgres::message::Relation;
+use crate::decode::postgres::types;
+use crate::journal::{Commit, Intake};
+use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
+use crate::model::name::TableName;
+use crate::model::pattern::Selection;
+use crate::model::position::{Lsn, Position};
+use crate::model::time::UnixMicros;
+use crate::source::status::Reporter;
+use std::convert::Infallible;
+use tokio::time::{Instant, sleep_until};
+
+/// What one session's stream works with.
+pub struct Stream<'a> {
+    pub intake: &'a mut Intake,
+    pub selection: &'a Selection,
+    pub feedback: Feedback,
+    pub side: Side,
+    pub reporter: Reporter,
+    pub checkpoint: PostgresCheckpoint,
+    pub assembly: Assembly,
+    pub idle: Idle,
+    pub tally: Tally,
+}
+
+/// Transactions handed over since the status was last told.
+#[derive(Default)]
+pub struct Tally {
+    transactions: u64,
+    changes: u64,
+    last_commit: UnixMicros,
+    received: Lsn,
+}
+
+impl Stream<'_> {
+    /// Runs until something goes wrong. Dropping it half way leaves a transaction open in the journal, to be abandoned.
+    ///
+    /// # Errors
+    /// Always; every [`Fault`] can end a stream.
+    pub async fn run(&mut self, frames: &mut ReadFrames) -> Result<Infallible, Fault> {
+        loop {
+            while let Some(frame) = frames.buffered()? {
+                if self.assembly.is_full_for(frame.body.len()) {
+                    self.hand_over_chunk().await?;
+                }
+                match self.take(frame)? {
+                    Step::Taken => {}
+                    Step::Relation(relation) => self.describe(&relation).await?,
+                    Step::Commit(completed) => self.commit(completed).await?,
+                    Step::Nothing(end_lsn) => self.idle.saw(end_lsn),
+                }
+            }
+            self.settle().await?;
+            let deadline = if self.assembly.in_transaction() { None } else { self.idle.deadline() };
+            tokio::select! {
+                filled = frames.fill() => filled?,
+                fault = self.feedback.failed() => return Err(fault),
+                fault = self.side.failed() => return Err(fault),
+                () = at(deadline) => {}
+            }
+        }
+    }
+
+    fn take<'f>(&mut self, frame: Frame<'f>) -> Result<Step<'f>, Fault> {
+        match frame.tag {
+            b'd' => match CopyData::parse(frame.body)? {
+                CopyData::Log { start, message } => {
+                    self.tally.received = self.tally.received.max(start);
+                    self.assembly.take(message)
+                }
+                CopyData::Keepalive { wal_end, asks } => {
+                    self.keepalive(wal_end, asks);
+                    Ok(Step::Taken)
+                }
+            },
+            b'E' => Err(Fault::Server(ServerError::parse(frame.body))),
+            // CopyDone, CommandComplete: the server ends the stream, as it does in a shutdown.
+            b'c' | b'C' => Err(Fault::Closed),
+            _ => pass_over(frame).map(|()| Step::Taken),
+        }
+    }
+
+    fn keepalive(&mut self, wal_end: Lsn, asks: bool) {
+        self.tally.received = self.tally.received.max(wal_end);
+        self.reporter.log_end(wal_end);
+        if !self.assembly.in_transaction() {
+            self.idle.saw(wal_end);
+        }
+        if asks {
+            self.idle.asked();
+            self.feedback.asked();
+        }
+    }
+
+    /// Rows of the relation come next. A table that is published but not configured any more is not described.
+    async fn describe(&mut self, relation: &Relation<'_>) -> Result<(), Fault> {
+        let schema = if relation.schema.is_empty() { "pg_catalog" } else { relation.schema };
+        let name = TableName::new(schema, relation.table);
+        if !self.selection.matches(&name.to_string()) {
+            tracing::warn!(table = %name, "passing over a table that is published but not configured, perhaps renamed");
+            self.assembly.relation(relation.id, None);
+            return Ok(());
+        }
+        let primary_key = match relation.replica_identity {
+            b'f' => Some(self.side.primary_key(name).await?),
+            _ => None,
+        };
+        let shape = types::shape(relation, self.assembly.types(), primary_key.as_deref());
+        let schema = self.intake.describe(&shape).await?;
+        self.assembly.relation(relation.id, Some(TablePlan::new(schema)));
+        Ok(())
+    }
+
+    async fn hand_over_chunk(&mut self) -> Result<(), Fault> {
+        if let Some(chunk) = self.assembly.take_chunk() {
+            self.intake.chunk(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, completed: Completed) -> Result<(), Fault> {
+        self.hand_over_chunk().await?;
+        let Completed { fingerprint, end_lsn, changes, schemas } = completed;
+        self.checkpoint.flushed = end_lsn;
+        self.checkpoint.last = Some(fingerprint);
+        let commit = Commit {
+            position: Position::Postgres { commit_lsn: fingerprint.commit_lsn },
+            commit_time: fingerprint.commit_time,
+            transaction: fingerprint.xid.to_string(),
+            changes,
+            schemas,
+            checkpoint: Checkpoint::Postgres(self.checkpoint.clone()),
+        };
+        self.intake.commit(commit).await?;
+        self.idle.record(end_lsn, Instant::now());
+        self.tally.transactions += 1;
+        self.tally.changes += changes;
+        self.tally.last_commit = fingerprint.commit_time;
+        Ok(())
+    }
+
+    /// After all that one read brought: tell the status, record an idle position.
+    async fn settle(&mut self) -> Result<(), Fault> {
+        self.feedback.received(self.tally.received);
+        if self.tally.transactions > 0 {
+            self.reporter.journaled(self.tally.transactions, self.tally.changes, self.tally.last_commit);
+            self.tally = Tally { received: self.tally.received, ..Tally::default() };
+        }
+        if self.assembly.in_transaction() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if let Some(seen) = self.idle.due(now) {
+            self.checkpoint.flushed = seen;
+            self.intake.advance(Checkpoint::Postgres(self.checkpoint.clone())).await?;
+            self.idle.record(seen, now);
+        }
+        Ok(())
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+enum CopyData<'a> {
+    /// One pgoutput message.
+    Log { start: Lsn, message: &'a [u8] },
+    /// `wal_end`: the server has looked at its log up to here.
+    Keepalive { wal_end: Lsn, asks: bool },
+}
+
+const LOG_HEADER_BYTES: usize = 24;
+
+impl<'a> CopyData<'a> {
+    fn parse(body: &'a [u8]) -> Result<Self, Fault> {
+        let broken = Fault::Protocol("a broken replication message");
+        let Some((kind, rest)) = body.split_first() else { return Err(broken) };
+        let Some(lsn) = rest.first_chunk::<8>() else { return Err(broken) };
+        let lsn = Lsn(u64::from_be_bytes(*lsn));
+        match (kind, rest.len()) {
+            (b'w', LOG_HEADER_BYTES..) => Ok(Self::Log { start: lsn, message: &rest[LOG_HEADER_BYTES..] }),
+            (b'k', 17) => Ok(Self::Keepalive { wal_end: lsn, asks: rest[16] != 0 }),
+            _ => Err(broken),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replication_messages_are_read_exactly_or_refused() {
+        let keepalive = [&b"k"[..], &7u64.to_be_bytes(), &[0; 8], &[1]].concat();
+        assert!(matches!(CopyData::parse(&keepalive), Ok(CopyData::Keepalive { wal_end: Lsn(7), asks: true })));
+        let log = [&b"w"[..], &9u64.to_be_bytes(), &[0; 16], b"message"].concat();
+        assert!(matches!(CopyData::parse(&log), Ok(CopyData::Log { start: Lsn(9), message: b"message" })));
+        for broken in [&b""[..], b"k", b"x12345678901234567", &keepalive[..17], &log[..24]] {
+            assert!(CopyData::parse(broken).is_err(), "{broken:?}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The product against real servers, from outside: its binary, config, command line and gRPC API.
+
+mod access;
+mod attach;
+mod blocked;
+mod cli;
+mod crash;
+mod harness;
+mod layering;
+mod power_cut;
+mod rehearsal;
+mod surprises;
