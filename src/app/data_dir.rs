@@ -39,8 +39,12 @@ impl DataDir {
 
     /// Where the journal lives.
     pub fn journal(&self) -> PathBuf {
-        self.path.join("journal")
+        journal_path(&self.path)
     }
+}
+
+pub(super) fn journal_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("journal")
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@ mod data_dir;
 mod endpoints;
 mod error;
 mod listeners;
+mod preflight;
 mod run;
 mod signals;
 mod status;
 
 pub use endpoints::Endpoints;
 pub use error::Error;
+pub use preflight::{journal_exists, preflight};
 pub use run::run;

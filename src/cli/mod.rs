@@ -3,6 +3,7 @@
 //! Commands that report talk to the running server over gRPC like any other caller; none opens the journal. Exit codes:
 //! 0 fine, 1 a problem is reported, 2 the command or the configuration is wrong, 3 the server cannot be reached.
 
+mod check;
 mod connect;
 mod error;
 mod explain;
@@ -40,6 +41,8 @@ pub struct Cli {
 enum Command {
     /// Attach to the sources, keep the journal, serve subscribers; until SIGTERM or SIGINT
     Run(run::Args),
+    /// Look for everything that would make a run fail or lie, with the SQL that mends it; exit code 1 when there is an error
+    Check(check::Args),
     /// Show sources, journal and subscriptions of the running server; exit code 1 when something is halted
     Status(status::Args),
     /// Print changes as they become durable, one line a change
@@ -59,6 +62,7 @@ impl Cli {
         let config = self.config.as_deref();
         match self.command {
             Command::Run(args) => run::execute(config, &args).await,
+            Command::Check(args) => check::execute(config, &args).await,
             Command::Status(args) => status::execute(config, &args).await,
             Command::Subscribe(args) => subscribe::execute(config, args).await,
             Command::Proto(args) => proto::execute(config, &args).await,

@@ -101,7 +101,7 @@ fn current(source: &SourceStatus, lag: String) -> String {
 }
 
 /// Of sources and their tables, each with the name of the place.
-fn problems(sources: &[SourceStatus]) -> Vec<(String, &Problem)> {
+pub(super) fn problems(sources: &[SourceStatus]) -> Vec<(String, &Problem)> {
     let mut found = Vec::new();
     for source in sources {
         found.extend(source.halt.as_ref().map(|problem| (source.system.clone(), problem)));

@@ -4,6 +4,7 @@ use crate::harness::follower::{Follower, Kind};
 use crate::harness::load::{create_tables, mark};
 use crate::harness::postgres::Postgres;
 use crate::harness::tailwater::{BINARY, Setup, Tailwater};
+use crate::harness::{eventually, holds};
 use serde_json::{Value, json};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -172,4 +173,48 @@ fn every_mistake_in_a_config_is_told_with_its_place_and_what_was_meant() {
     assert!(text.contains(&format!("{}:6:5: TW-CFG-", path.display())), "{text}");
     assert!(text.contains("did you mean `host`?"), "{text}");
     assert!(text.contains(&format!("{}:11:9: TW-CFG-", path.display())), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_finds_what_is_wrong_before_the_start_and_what_halted_after_it() {
+    let postgres = Postgres::start().await;
+    create_tables(&postgres).await;
+    let mut setup = Setup::new(&postgres);
+    setup.tables.push("sales.*".into());
+    let mut tailwater = Tailwater::new(&setup);
+
+    let fresh = tailwater.cli(&["check", "--json"]);
+    let report: Value =
+        serde_json::from_slice(&fresh.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&fresh)));
+    let pattern = find(&report, "TW-SRC-029");
+    assert_eq!((&pattern["severity"], &pattern["place"]), (&json!("warning"), &json!("erp")));
+    assert_eq!((fresh.status.code(), &report["errors"]), (Some(0), &json!(0)), "{report:#}");
+
+    tailwater.up().await;
+    let running = tailwater.cli(&["check"]);
+    assert_eq!(running.status.code(), Some(0), "its own slot and listeners are no finding: {}", text(&running));
+
+    // The side connection notices within its ten seconds.
+    postgres.execute("ALTER PUBLICATION tailwater_erp DROP TABLE orders").await;
+    eventually("the source halts", WITHIN, async || {
+        let output = tailwater.cli(&["check", "--json"]);
+        let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let halted = find(&report, "TW-SRC-016");
+        holds(halted["severity"] == "error" && output.status.code() == Some(1), || text(&output))
+    })
+    .await;
+
+    tailwater.kill();
+    std::fs::remove_dir_all(tailwater.data_dir()).expect("it is ours");
+    let lost = tailwater.cli(&["check"]);
+    assert_eq!(lost.status.code(), Some(1));
+    for part in ["error erp: TW-SRC-014", "sql: SELECT pg_drop_replication_slot('tailwater_erp');", "1 errors"] {
+        assert!(text(&lost).contains(part), "{part} is not in: {}", text(&lost));
+    }
+}
+
+/// The finding with this code; null when there is none.
+fn find<'a>(report: &'a Value, code: &str) -> &'a Value {
+    let found = report["findings"].as_array().and_then(|list| list.iter().find(|finding| finding["code"] == code));
+    found.unwrap_or(&Value::Null)
 }

@@ -165,4 +165,40 @@ codes! {
         evidence: "The panic's place and message on standard error.",
         next: "Restart Tailwater; report the panic if it comes again.",
     }
+    SLOTS_EXHAUSTED = "TW-SRC-028" {
+        what: "the server has no replication slot or walsender left",
+        why: "Each source takes one slot and one walsender, and each of the two has a limit that is set at server start.",
+        evidence: "SHOW max_replication_slots; SHOW max_wal_senders; SELECT * FROM pg_replication_slots; SELECT * FROM pg_stat_replication;",
+        next: "Drop a slot that nobody uses, or raise the limit with the SQL in the finding and restart the server.",
+    }
+    NOTHING_MATCHES = "TW-SRC-029" {
+        what: "a pattern of `tables.include` matches no table",
+        why: "It may be misspelt, the table may not exist yet, or it is in another database. Nothing of it would be captured.",
+        evidence: "SELECT schemaname, tablename FROM pg_tables; names are compared as they are there, upper and lower case apart.",
+        next: "Correct the pattern in the config. If the table is still to come, nothing needs to be done: it is found when it exists.",
+    }
+    IDENTITY_MISSING = "TW-SRC-030" {
+        what: "a captured table has no replica identity, so only its inserts and truncates are captured",
+        why: "Without a key or a logged previous row, nobody can say which row an update or a delete was about: copies of the table would go stale.",
+        evidence: "SELECT relreplident FROM pg_class; a deferrable primary key does not count, and pg_stat_user_tables tells updates and deletes.",
+        next: "Add a primary key, or run the SQL in the finding; or exclude the table. A table that is only inserted into may stay as it is.",
+    }
+    LOG_UNBOUNDED = "TW-SRC-031" {
+        what: "the server keeps WAL for a replication slot without a bound",
+        why: "While Tailwater is stopped its slot retains WAL, and with max_slot_wal_keep_size = -1 that goes on until the server's disk is full.",
+        evidence: "SHOW max_slot_wal_keep_size; SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots;",
+        next: "Set a bound that leaves time to act, with the SQL in the finding; and watch tailwater_source_retained_log_bytes.",
+    }
+    TABLE_NOT_LOGGED = "TW-SRC-032" {
+        what: "a table that a pattern selects cannot be captured",
+        why: "Unlogged and foreign tables do not write the log that changes are read from.",
+        evidence: "SELECT relkind, relpersistence FROM pg_class;",
+        next: "For an unlogged table, run the SQL in the finding; capture a foreign table where it lives; or exclude it in the config.",
+    }
+    COLUMN_GENERATED = "TW-SRC-033" {
+        what: "a generated column is not captured",
+        why: "The log does not carry what the server computes from other columns, so it is left out of the stream.",
+        evidence: "SELECT attname, attgenerated FROM pg_attribute;",
+        next: "Nothing needs to be done where readers can do without it; else compute it again downstream.",
+    }
 }

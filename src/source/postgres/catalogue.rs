@@ -16,7 +16,7 @@ const COLUMNS: &str = "SELECT c.oid, c.relreplident, a.attname, a.atttypid, a.at
      EXISTS (SELECT 1 FROM pg_catalog.pg_index i \
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
          WHERE i.indrelid = c.oid AND k.attnum = a.attnum AND k.place <= i.indnkeyatts \
-         AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END) \
+         AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary AND i.indimmediate END) \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
      CROSS JOIN LATERAL (WITH RECURSIVE base AS ( \

@@ -13,7 +13,7 @@ use crate::model::problem::Problem;
 use crate::model::time::UnixMicros;
 use std::time::Duration;
 
-const VERSION_MIN: u32 = 140_000;
+pub const VERSION_MIN: u32 = 140_000;
 
 /// What the server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

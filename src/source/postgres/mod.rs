@@ -14,6 +14,7 @@ mod frames;
 mod identity;
 mod idle;
 mod policy;
+mod preflight;
 mod publication;
 mod session;
 mod side;
@@ -27,6 +28,8 @@ mod tables;
 mod tests;
 mod tls;
 mod transport;
+
+pub use preflight::{Surroundings, preflight};
 
 use super::status::Reporter;
 use crate::config::PostgresSystem;

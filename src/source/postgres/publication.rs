@@ -96,6 +96,46 @@ pub async fn ensure(
     Ok(published)
 }
 
+/// What a first set-up would have to run for one publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    pub statements: Vec<String>,
+    /// Somebody made it who is not us; only they may alter it.
+    pub owned_by_another: bool,
+    /// Why it would not do as it is, whoever owns it.
+    pub problem: Option<Problem>,
+}
+
+/// How each of the two publications stands. Changes nothing.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn look(
+    connection: &mut Connection,
+    system: &PostgresSystem,
+    tables: &[ServerTable],
+) -> Result<Vec<Outlook>, Fault> {
+    let mut outlooks = Vec::new();
+    for wanted in wanted(&system.publication, tables) {
+        outlooks.push(match read(connection, &wanted.name).await? {
+            // Dispensable: nothing would go through it.
+            None if wanted.tables.is_empty() && !wanted.updates_and_deletes => continue,
+            None => Outlook { statements: vec![create(&wanted)], owned_by_another: false, problem: None },
+            Some(existing) => match narrowed(&wanted, &existing) {
+                Some((problem, sql)) => {
+                    Outlook { statements: vec![sql], owned_by_another: !existing.ours, problem: Some(problem) }
+                }
+                None => Outlook {
+                    statements: alterations(&wanted, &existing),
+                    owned_by_another: !existing.ours,
+                    problem: None,
+                },
+            },
+        });
+    }
+    Ok(outlooks)
+}
+
 fn wanted(publication: &str, tables: &[ServerTable]) -> [Wanted; 2] {
     let of = |name: String, updates_and_deletes: bool| {
         let fits = |table: &&ServerTable| (table.identity != Identity::Nothing) == updates_and_deletes;
@@ -205,25 +245,10 @@ enum Mending {
 /// What makes it as wanted.
 fn mend(wanted: &Wanted, existing: Option<&Existing>, history: History<'_>) -> Result<Mending, Fault> {
     let Some(existing) = existing else { return Ok(Mending::By(vec![create(wanted)])) };
-    if let Some(table) = existing.filtered.intersection(&wanted.tables).next() {
-        let message = format!(
-            "publication {:?} carries only some rows or columns of {table}; mend with: ALTER PUBLICATION {} SET TABLE {};",
-            wanted.name,
-            identifier(&wanted.name),
-            list(&wanted.tables)
-        );
-        return halt(code::PUBLICATION_ALTERED, message);
+    if let Some((problem, _)) = narrowed(wanted, existing) {
+        return Err(Fault::Halt(problem));
     }
-    let mut statements = Vec::new();
-    if existing.tables != wanted.tables
-        && (existing.ours && !existing.wide || !wanted.tables.is_subset(&existing.tables))
-    {
-        statements.push(set_tables(wanted, existing));
-    }
-    let operations = existing.inserts_and_truncates && existing.updates_and_deletes == wanted.updates_and_deletes;
-    if !operations || wanted.via_root && !existing.via_root {
-        statements.push(set_options(wanted));
-    }
+    let statements = alterations(wanted, existing);
     if existing.ours || statements.is_empty() {
         return Ok(Mending::By(statements));
     }
@@ -239,6 +264,30 @@ fn mend(wanted: &Wanted, existing: Option<&Existing>, history: History<'_>) -> R
         }
         _ => halt(code::PERMISSION_MISSING, message),
     }
+}
+
+/// It leaves rows or columns out: why that will not do, and the SQL that mends it.
+fn narrowed(wanted: &Wanted, existing: &Existing) -> Option<(Problem, String)> {
+    let table = existing.filtered.intersection(&wanted.tables).next()?;
+    let sql = format!("ALTER PUBLICATION {} SET TABLE {};", identifier(&wanted.name), list(&wanted.tables));
+    let message =
+        format!("publication {:?} carries only some rows or columns of {table}; mend with: {sql}", wanted.name);
+    Some((Problem::new(code::PUBLICATION_ALTERED, message), sql))
+}
+
+/// The statements that make it as wanted; none when it is.
+fn alterations(wanted: &Wanted, existing: &Existing) -> Vec<String> {
+    let mut statements = Vec::new();
+    if existing.tables != wanted.tables
+        && (existing.ours && !existing.wide || !wanted.tables.is_subset(&existing.tables))
+    {
+        statements.push(set_tables(wanted, existing));
+    }
+    let operations = existing.inserts_and_truncates && existing.updates_and_deletes == wanted.updates_and_deletes;
+    if !operations || wanted.via_root && !existing.via_root {
+        statements.push(set_options(wanted));
+    }
+    statements
 }
 
 fn create(wanted: &Wanted) -> String {

@@ -1,7 +1,8 @@
 //! Which of the server's tables are configured, and what identifies their rows.
 //!
 //! Surprise: a partition whose ancestor is configured is left out, because its changes travel under the ancestor's name
-//! (`publish_via_partition_root`).
+//! (`publish_via_partition_root`). A deferrable primary key is no identity: the server refuses an UPDATE of such a table in
+//! a publication that publishes updates (RelationGetIndexList in src/backend/utils/cache/relcache.c).
 
 use super::fault::Fault;
 use super::simple_query::{Connection, Row, literal};
@@ -24,7 +25,7 @@ struct Found {
 }
 
 const TABLES: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, \
-     EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), \
+     EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate), \
      EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident), \
      (SELECT h.inhparent FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid AND c.relispartition) \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \

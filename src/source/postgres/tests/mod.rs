@@ -4,6 +4,7 @@ mod attached;
 mod identity;
 mod journaled;
 mod login;
+mod preflight;
 mod publication;
 mod streaming;
 

@@ -5,7 +5,7 @@ use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::schema::Identity;
 use crate::source::postgres::publication::{History, ensure};
-use crate::source::postgres::tables;
+use crate::source::postgres::{catalogue, tables};
 use std::collections::BTreeSet;
 
 async fn reconcile(system: &PostgresSystem, history: History<'_>) -> Result<Vec<String>, Fault> {
@@ -23,6 +23,18 @@ async fn published(server: &TestServer, name: &str) -> String {
 
 const MAIN: &str = "tailwater_erp";
 const INSERTS: &str = "tailwater_erp_insert_only";
+
+#[tokio::test]
+async fn a_deferrable_primary_key_is_no_identity_and_the_applications_update_goes_on_working() {
+    let server = TestServer::start("");
+    server.sql("CREATE TABLE late (id int PRIMARY KEY DEFERRABLE, n int); INSERT INTO late VALUES (1, 1)").await;
+    reconcile(&server.system(), History::Empty).await.expect("made");
+    assert_eq!((published(&server, MAIN).await.as_str(), published(&server, INSERTS).await.as_str()), ("", "late"));
+    server.sql("UPDATE late SET n = 2; DELETE FROM late").await;
+    let mut connection = Connection::open(&server.system(), Purpose::Queries).await.expect("in");
+    let shape = catalogue::shape(&mut connection, &TableName::new("public", "late")).await.expect("asked");
+    assert_eq!(shape.expect("there").identity, Identity::Nothing, "as the stream's Relation message says it");
+}
 
 #[tokio::test]
 async fn tables_follow_their_identity_and_the_configuration() {

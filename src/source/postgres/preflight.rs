@@ -1,0 +1,305 @@
+//! A look before the start: everything on this server that would make the run fail or lie, all at once.
+//!
+//! Only reads; nothing on the server is changed, and nothing is locked. What the run itself would judge is judged by the
+//! same code (`publication`, `tables`, `policy`). Surprise: whether a slot goes with the journal cannot be told from here,
+//! because the running process holds the journal; the caller asks that process.
+
+use super::fault::Fault;
+use super::identity;
+use super::policy::{self, Verdict};
+use super::publication::{self, Outlook};
+use super::simple_query::{Connection, Purpose, Row, identifier, literal};
+use super::tables::{self, ServerTable};
+use crate::config::PostgresSystem;
+use crate::model::code::{self, Code};
+use crate::model::finding::Finding;
+use crate::model::name::TableName;
+use crate::model::problem::Problem;
+use crate::model::schema::Identity;
+use std::collections::BTreeSet;
+
+/// What of our own side decides how the server is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The data directory holds a journal: a slot may be ours.
+    pub journal_exists: bool,
+    /// A Tailwater runs on the data directory: a slot in use is in use by it.
+    pub running: bool,
+}
+
+/// Everything found, most of it with SQL; empty when all is well.
+pub async fn preflight(system: &PostgresSystem, surroundings: Surroundings) -> Vec<Finding> {
+    let mut look = Look { system, found: Vec::new() };
+    if let Err(fault) = look.at_everything(surroundings).await {
+        let problem = problem(&fault);
+        look.error(problem.code, problem.message, []);
+    }
+    look.found
+}
+
+struct Look<'a> {
+    system: &'a PostgresSystem,
+    found: Vec<Finding>,
+}
+
+impl Look<'_> {
+    /// # Errors
+    /// What kept it from looking further.
+    async fn at_everything(&mut self, surroundings: Surroundings) -> Result<(), Fault> {
+        let mut connection = Connection::open(self.system, Purpose::Queries).await?;
+        let fits = self.at_settings(&mut connection).await?;
+        self.at_slot(&mut connection, surroundings).await?;
+        let tables = tables::configured(&mut connection, &self.system.tables).await?;
+        self.at_patterns(&mut connection, &tables).await?;
+        self.at_identities(&mut connection, &tables).await?;
+        self.at_generated_columns(&mut connection, &tables).await?;
+        self.at_publications(&mut connection, &tables).await?;
+        if fits {
+            self.at_replication(surroundings).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server could replicate at all.
+    async fn at_settings(&mut self, connection: &mut Connection) -> Result<bool, Fault> {
+        let rows = connection.query(SETTINGS).await?;
+        let settings = rows.first().ok_or(Fault::Protocol("an empty answer"))?;
+        let (version, wal_level): (u32, String) = (settings.some(0)?, settings.some(1)?);
+        let found_before = self.found.len();
+        if version < identity::VERSION_MIN {
+            self.error(code::VERSION_UNSUPPORTED, format!("server_version_num is {version}"), []);
+        }
+        if settings.is_true(2) {
+            self.error(code::SERVER_UNAVAILABLE, "the server is a standby in recovery", []);
+        }
+        if wal_level != "logical" {
+            let sql = "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the server";
+            self.error(code::WAL_LEVEL_NOT_LOGICAL, format!("wal_level is '{wal_level}'"), [sql.to_owned()]);
+        }
+        if settings.text(3) == Some("-1") {
+            let sql = ["ALTER SYSTEM SET max_slot_wal_keep_size = '64GB';", "SELECT pg_reload_conf();"];
+            self.warning(code::LOG_UNBOUNDED, "max_slot_wal_keep_size is -1", sql.map(str::to_owned));
+        }
+        Ok(self.found[found_before..].iter().all(|finding| finding.problem.code == code::LOG_UNBOUNDED))
+    }
+
+    async fn at_slot(&mut self, connection: &mut Connection, surroundings: Surroundings) -> Result<(), Fault> {
+        let name = &self.system.slot;
+        let rows = connection.query(&format!("{SLOT} WHERE slot_name = {}", literal(name))).await?;
+        let Some(slot) = rows.first() else { return self.at_room_for_a_slot(connection).await };
+        let kind = slot.text(0).unwrap_or_default();
+        let drop_it = || [format!("SELECT pg_drop_replication_slot({});", literal(name))];
+        if kind != "logical pgoutput" || !slot.is_true(1) {
+            self.error(code::SLOT_FOREIGN, format!("slot {name:?} is {kind}, perhaps of another database"), []);
+        } else if slot.text(2) == Some("lost") {
+            self.error(code::SLOT_INVALIDATED, format!("slot {name:?} has wal_status 'lost'"), drop_it());
+        } else if !surroundings.journal_exists {
+            let message = format!("slot {name:?} exists, and data_dir holds no journal");
+            self.error(code::SLOT_WITHOUT_JOURNAL, message, drop_it());
+        } else if slot.is_true(3) && !surroundings.running {
+            let pid = slot.text(4).unwrap_or("?");
+            let sql = format!("SELECT * FROM pg_stat_activity WHERE pid = {pid};");
+            self.error(code::SLOT_IN_USE, format!("slot {name:?} is active for PID {pid}, which is not ours"), [sql]);
+        }
+        Ok(())
+    }
+
+    async fn at_room_for_a_slot(&mut self, connection: &mut Connection) -> Result<(), Fault> {
+        let rows = connection.query(SLOTS).await?;
+        let slots = rows.first().ok_or(Fault::Protocol("an empty answer"))?;
+        let (max, used): (u64, u64) = (slots.some(0)?, slots.some(1)?);
+        if used >= max {
+            let raise = raise("max_replication_slots", used + 1);
+            self.error(code::SLOTS_EXHAUSTED, format!("{used} of {max} replication slots are taken"), [raise]);
+        }
+        Ok(())
+    }
+
+    async fn at_patterns(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
+        let mut unlogged = Vec::new();
+        for row in connection.query(NOT_LOGGED).await? {
+            let name = TableName::new(text(&row, 0)?, text(&row, 1)?);
+            if self.system.tables.matches(&name.to_string()) {
+                unlogged.push((name, row.is_true(2)));
+            }
+        }
+        for pattern in &self.system.tables.include {
+            let some = tables.iter().map(|table| &table.name).chain(unlogged.iter().map(|(name, _)| name));
+            if !some.map(ToString::to_string).any(|name| pattern.matches(&name)) {
+                let message = format!("{pattern} matches no table of database {:?}", self.system.database);
+                self.warning(code::NOTHING_MATCHES, message, []);
+            }
+        }
+        if tables.is_empty() {
+            let message = "no table of the database is selected: nothing would be captured";
+            self.error(code::NOTHING_MATCHES, message, []);
+        }
+        for (name, foreign) in unlogged {
+            let (kind, sql) = match foreign {
+                true => ("a foreign table", None),
+                false => ("unlogged", Some(format!("ALTER TABLE {} SET LOGGED;", quoted(&name)))),
+            };
+            let problem = Problem::new(code::TABLE_NOT_LOGGED, format!("the table is {kind}"));
+            self.found.push(Finding::error(self.place(&name), problem).mended_by(sql));
+        }
+        Ok(())
+    }
+
+    /// Updates and deletes that the server has counted tell a table whose copy would go stale from one that only grows.
+    async fn at_identities(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
+        for table in tables.iter().filter(|table| table.identity == Identity::Nothing) {
+            let TableName { schema, table: name } = &table.name;
+            let sql = format!("{WRITTEN} WHERE schemaname = {} AND relname = {}", literal(schema), literal(name));
+            let rows = connection.query(&sql).await?;
+            let counts = rows.first().map(|row| Ok::<_, Fault>((row.some(0)?, row.some(1)?))).transpose()?;
+            let (updates, deletes): (u64, u64) = counts.unwrap_or_default();
+            let message = format!("no replica identity; the server counted {updates} updates and {deletes} deletes");
+            let problem = Problem::new(code::IDENTITY_MISSING, message);
+            let place = self.place(&table.name);
+            let stale = updates + deletes > 0;
+            let finding = if stale { Finding::error(place, problem) } else { Finding::warning(place, problem) };
+            let full = format!("ALTER TABLE {} REPLICA IDENTITY FULL;", quoted(&table.name));
+            self.found.push(finding.mended_by([full]));
+        }
+        Ok(())
+    }
+
+    async fn at_generated_columns(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
+        for row in connection.query(GENERATED).await? {
+            let name = TableName::new(text(&row, 0)?, text(&row, 1)?);
+            if tables.iter().any(|table| table.name == name) {
+                let message = format!("generated columns are left out: {}", text(&row, 2)?);
+                let problem = Problem::new(code::COLUMN_GENERATED, message);
+                self.found.push(Finding::warning(self.place(&name), problem));
+            }
+        }
+        Ok(())
+    }
+
+    async fn at_publications(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
+        let mut lacking = BTreeSet::new();
+        let mut statements = Vec::new();
+        for Outlook { statements: sql, owned_by_another, problem } in
+            publication::look(connection, self.system, tables).await?
+        {
+            if let Some(problem) = problem {
+                self.error(problem.code, problem.message, sql);
+            } else if !sql.is_empty() {
+                statements.extend(sql);
+                if owned_by_another {
+                    lacking.insert("not the owner of the publication".to_owned());
+                }
+            }
+        }
+        if statements.is_empty() {
+            return Ok(());
+        }
+        lacking.extend(lacking_rights(connection, tables).await?);
+        if !lacking.is_empty() {
+            let lacking: Vec<_> = lacking.into_iter().collect();
+            let message = format!(
+                "{:?} cannot set the publications: {}; a superuser can, and what it makes is used as it is",
+                self.system.user,
+                lacking.join(", ")
+            );
+            self.error(code::PERMISSION_MISSING, message, statements);
+        }
+        Ok(())
+    }
+
+    /// The only proof that replication is let in, is to be let in.
+    async fn at_replication(&mut self, surroundings: Surroundings) -> Result<(), Fault> {
+        let Err(fault) = Connection::open(self.system, Purpose::Replication).await else { return Ok(()) };
+        match &fault {
+            Fault::Server(error) if error.sqlstate == "42501" => {
+                let sql = format!("ALTER ROLE {} WITH REPLICATION;", identifier(&self.system.user));
+                self.error(code::PERMISSION_MISSING, error.to_string(), [sql]);
+            }
+            // The running Tailwater has the walsender that it needs.
+            Fault::Server(error) if error.sqlstate == "53300" && surroundings.running => {}
+            Fault::Server(error) if error.sqlstate == "53300" => {
+                let sql = "ALTER SYSTEM SET max_wal_senders = 20; -- or more; then restart the server";
+                self.error(code::SLOTS_EXHAUSTED, error.to_string(), [sql.to_owned()]);
+            }
+            _ => return Err(fault),
+        }
+        Ok(())
+    }
+
+    fn place(&self, table: &TableName) -> String {
+        format!("{}.{table}", self.system.name)
+    }
+
+    fn error(&mut self, code: Code, message: impl Into<String>, sql: impl IntoIterator<Item = String>) {
+        let finding = Finding::error(self.system.name.as_str(), Problem::new(code, message));
+        self.found.push(finding.mended_by(sql));
+    }
+
+    fn warning(&mut self, code: Code, message: impl Into<String>, sql: impl IntoIterator<Item = String>) {
+        let finding = Finding::warning(self.system.name.as_str(), Problem::new(code, message));
+        self.found.push(finding.mended_by(sql));
+    }
+}
+
+const SETTINGS: &str = "SELECT current_setting('server_version_num'), current_setting('wal_level'), \
+     pg_catalog.pg_is_in_recovery(), current_setting('max_slot_wal_keep_size')";
+
+const SLOT: &str = "SELECT concat_ws(' ', slot_type, plugin), database = current_database(), wal_status, active, active_pid \
+     FROM pg_catalog.pg_replication_slots";
+
+const SLOTS: &str =
+    "SELECT current_setting('max_replication_slots'), (SELECT count(*) FROM pg_catalog.pg_replication_slots)";
+
+/// Unlogged tables, and foreign ones.
+const NOT_LOGGED: &str = "SELECT n.nspname, c.relname, c.relkind = 'f' FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE (c.relkind = 'f' OR c.relkind IN ('r', 'p') AND c.relpersistence = 'u') \
+     AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1, 2";
+
+const WRITTEN: &str = "SELECT coalesce(n_tup_upd, 0), coalesce(n_tup_del, 0) FROM pg_catalog.pg_stat_all_tables";
+
+const GENERATED: &str = "SELECT n.nspname, c.relname, string_agg(a.attname, ', ' ORDER BY a.attnum) \
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE a.attgenerated <> '' AND NOT a.attisdropped GROUP BY 1, 2 ORDER BY 1, 2";
+
+/// Which rights to make and set publications the user has not.
+async fn lacking_rights(connection: &mut Connection, tables: &[ServerTable]) -> Result<Vec<String>, Fault> {
+    let mut lacking = Vec::new();
+    let sql = "SELECT current_database(), pg_catalog.has_database_privilege(current_database(), 'CREATE')";
+    if let Some(row) = connection.query(sql).await?.first().filter(|row| !row.is_true(1)) {
+        lacking.push(format!("no CREATE on database {}", identifier(text(row, 0)?)));
+    }
+    let sql = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')";
+    let mut foreign = Vec::new();
+    for row in connection.query(sql).await? {
+        let name = TableName::new(text(&row, 0)?, text(&row, 1)?);
+        if tables.iter().any(|table| table.name == name) {
+            foreign.push(name.to_string());
+        }
+    }
+    if !foreign.is_empty() {
+        lacking.push(format!("not the owner of {}", foreign.join(" and ")));
+    }
+    Ok(lacking)
+}
+
+fn raise(setting: &str, at_least: u64) -> String {
+    format!("ALTER SYSTEM SET {setting} = {}; -- then restart the server", at_least.max(10) * 2)
+}
+
+fn problem(fault: &Fault) -> Problem {
+    match policy::judge(fault) {
+        Verdict::Halt(problem) | Verdict::Retry(problem) | Verdict::RetrySeldom(problem) => problem,
+    }
+}
+
+fn quoted(table: &TableName) -> String {
+    format!("{}.{}", identifier(&table.schema), identifier(&table.table))
+}
+
+fn text(row: &Row, column: usize) -> Result<&str, Fault> {
+    row.text(column).ok_or(Fault::Protocol("an answer without a value"))
+}
