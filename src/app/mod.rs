@@ -1,5 +1,6 @@
 //! The process: what `tailwater run` starts, in which order, and how it ends.
 
+mod copies;
 mod data_dir;
 mod endpoints;
 mod error;
@@ -8,6 +9,7 @@ mod preflight;
 mod run;
 mod signals;
 mod status;
+mod target_status;
 
 pub use endpoints::Endpoints;
 pub use error::Error;

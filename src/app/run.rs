@@ -1,8 +1,8 @@
 //! The order in which everything starts, and the order in which it ends.
 //!
 //! ```text
-//! start:  data_dir ─► listeners ─► journal ─► sources ─► gRPC ─► HTTP ─► ready
-//! stop:   sources (intake ends, what is whole is flushed and confirmed) ─► gRPC (streams drain) ─► HTTP ─► journal
+//! start:  data_dir ─► listeners ─► journal ─► sources ─► targets ─► gRPC ─► HTTP ─► ready
+//! stop:   sources (intake ends, what is whole is flushed and confirmed) ─► targets ─► gRPC (streams drain) ─► HTTP ─► journal
 //! ```
 //! The one place that spawns. Surprise: HTTP outlives gRPC in a stop, so that `/healthz` answers while streams drain.
 
@@ -12,19 +12,23 @@ use super::error::Error;
 use super::listeners::Listeners;
 use super::signals::Signals;
 use super::status::StatusBoard;
-use crate::config::Config;
+use crate::config::{Config, System, Target};
 use crate::console;
 use crate::deliver::grpc::{self, ServeOptions};
+use crate::deliver::target::status::TargetStatus;
+use crate::deliver::target::{self, TargetHandle};
 use crate::journal::{self, Journal};
 use crate::model::code;
+use crate::model::name::SystemName;
 use crate::model::problem::Problem;
 use crate::source::status::SourceStatus;
 use crate::source::{self, SourceHandle};
 use crate::telemetry::Metrics;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -37,9 +41,12 @@ pub async fn run(config: Config, metrics: Metrics) -> Result<(), Error> {
     let data_dir = DataDir::claim(&config.data_dir)?;
     let Listeners { grpc, http, endpoints } = Listeners::bind(&config.server).await?;
     let journal = open(&config, &data_dir).await?;
+    let systems = Arc::new(config.systems.clone());
     let sources = Sources::start(&config, &journal);
-    let board = Arc::new(StatusBoard::new(&config, journal.clone(), sources.status()));
-    let mut servers = Servers::start(&config, &data_dir, &journal, &board, (grpc, http), metrics.clone())?;
+    let targets = Targets::start(&config, &systems, &journal, &sources.status());
+    let board = Arc::new(StatusBoard::new(&config, journal.clone(), sources.status(), targets.status()));
+    let serving = Serving { data_dir: &data_dir, journal: &journal, board: &board, resync: targets.commands() };
+    let mut servers = Servers::start(&config, serving, (grpc, http), metrics.clone())?;
     endpoints.write(data_dir.path()).map_err(|error| cannot_start(&error))?;
     announce(&config, endpoints, &board);
 
@@ -53,6 +60,7 @@ pub async fn run(config: Config, metrics: Metrics) -> Result<(), Error> {
     };
     signals.end_at_once();
     sources.stop().await;
+    targets.stop().await;
     servers.stop().await;
     journal.close().await;
     Endpoints::remove(data_dir.path());
@@ -119,6 +127,53 @@ impl Sources {
     }
 }
 
+/// Every target on a task of its own.
+struct Targets {
+    handles: BTreeMap<SystemName, TargetHandle>,
+    stop: CancellationToken,
+}
+
+impl Targets {
+    fn start(
+        config: &Config,
+        systems: &Arc<BTreeMap<SystemName, System>>,
+        journal: &Journal,
+        sources: &[watch::Receiver<SourceStatus>],
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let start = |(name, target): (&SystemName, &Target)| {
+            (name.clone(), target::spawn(target, &config.access, systems, journal, sources, stop.clone()))
+        };
+        Self { handles: config.targets.iter().map(start).collect(), stop }
+    }
+
+    fn status(&self) -> Vec<watch::Receiver<TargetStatus>> {
+        self.handles.values().map(|handle| handle.status.clone()).collect()
+    }
+
+    fn commands(&self) -> BTreeMap<String, mpsc::Sender<target::Command>> {
+        self.handles.iter().map(|(name, handle)| (name.to_string(), handle.commands.clone())).collect()
+    }
+
+    /// Each commits or drops the batch under way.
+    async fn stop(self) {
+        self.stop.cancel();
+        for (_, handle) in self.handles {
+            if let Err(error) = handle.join.await {
+                tracing::error!(%error, "a target's task failed");
+            }
+        }
+    }
+}
+
+/// What the servers serve from.
+struct Serving<'a> {
+    data_dir: &'a DataDir,
+    journal: &'a Journal,
+    board: &'a Arc<StatusBoard>,
+    resync: BTreeMap<String, mpsc::Sender<target::Command>>,
+}
+
 /// gRPC and HTTP.
 struct Servers {
     grpc: JoinHandle<()>,
@@ -130,12 +185,11 @@ struct Servers {
 impl Servers {
     fn start(
         config: &Config,
-        data_dir: &DataDir,
-        journal: &Journal,
-        board: &Arc<StatusBoard>,
+        serving: Serving<'_>,
         (grpc, http): (TcpListener, TcpListener),
         metrics: Metrics,
     ) -> Result<Self, Error> {
+        let Serving { data_dir, journal, board, resync } = serving;
         let (grpc_stop, http_stop) = (CancellationToken::new(), CancellationToken::new());
         let status = Arc::clone(board);
         let server = grpc::serve(ServeOptions {
@@ -145,6 +199,7 @@ impl Servers {
             limits: config.server.limits.clone(),
             data_dir: data_dir.path().to_owned(),
             status: Arc::new(move || status.status()),
+            targets: resync,
             stop: grpc_stop.clone(),
             grace: config.server.grace,
         })?;

@@ -1,6 +1,9 @@
-//! What `GetStatus` and `/readyz` say of the sources and the journal: from our own types to the API's.
+//! What `GetStatus` and `/readyz` say of sources, journal and targets: from our own types to the API's.
 
+use super::copies::Copies;
+use super::target_status;
 use crate::config::Config;
+use crate::deliver::target::status::TargetStatus;
 use crate::journal::Journal;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
@@ -11,7 +14,7 @@ use crate::wire::api::v1;
 use tokio::sync::watch;
 
 const NO_POLICY: &str =
-    "there is no `entitlements` section: the operator reads everything raw, other subjects read nothing";
+    "there is no `entitlements` section: the operator and targets read everything raw, other subjects read nothing";
 const NO_SYNC: &str =
     "`journal.sync` is off: a power cut may lose transactions that were already confirmed to the source";
 
@@ -21,20 +24,29 @@ pub(super) struct StatusBoard {
     policy: &'static str,
     retention_bytes: u64,
     journal: Journal,
+    copies: Copies,
     sources: Vec<watch::Receiver<SourceStatus>>,
+    targets: Vec<watch::Receiver<TargetStatus>>,
     warnings: Vec<String>,
 }
 
 impl StatusBoard {
-    pub fn new(config: &Config, journal: Journal, sources: Vec<watch::Receiver<SourceStatus>>) -> Self {
+    pub fn new(
+        config: &Config,
+        journal: Journal,
+        sources: Vec<watch::Receiver<SourceStatus>>,
+        targets: Vec<watch::Receiver<TargetStatus>>,
+    ) -> Self {
         let entitled = config.access.entitlements.is_some();
         let warnings = [(!entitled, NO_POLICY), (!config.journal.sync, NO_SYNC)];
         Self {
             started: UnixMicros::now(),
             policy: if entitled { "entitlements" } else { "none" },
             retention_bytes: config.retention.bytes,
+            copies: Copies::new(journal.clone()),
             journal,
             sources,
+            targets,
             warnings: warnings.into_iter().filter(|(on, _)| *on).map(|(_, text)| text.to_owned()).collect(),
         }
     }
@@ -53,11 +65,17 @@ impl StatusBoard {
             sources: self.sources(),
             subscriptions: Vec::new(),
             warnings: self.warnings.clone(),
+            targets: self.targets(),
         }
     }
 
     pub fn sources(&self) -> Vec<v1::SourceStatus> {
-        self.sources.iter().map(|status| source(&status.borrow())).collect()
+        self.sources.iter().map(|status| source(&status.borrow(), &self.copies)).collect()
+    }
+
+    fn targets(&self) -> Vec<v1::TargetStatus> {
+        let durable = self.journal.bounds().durable;
+        self.targets.iter().map(|status| target_status::target(&status.borrow(), durable)).collect()
     }
 
     fn journal(&self) -> v1::JournalStatus {
@@ -75,8 +93,11 @@ impl StatusBoard {
     }
 }
 
-fn source(status: &SourceStatus) -> v1::SourceStatus {
+fn source(status: &SourceStatus, copies: &Copies) -> v1::SourceStatus {
     let (state, halt) = state(&status.state);
+    let now = UnixMicros::now();
+    let records = copies.of(&status.system);
+    let copy = |name| records.get(name).map(|record| copies.status(record, status.copies_wait.get(name), now));
     v1::SourceStatus {
         system: status.system.to_string(),
         kind: "postgres".to_owned(),
@@ -84,12 +105,12 @@ fn source(status: &SourceStatus) -> v1::SourceStatus {
         checkpoint: status.flushed.map(|lsn| lsn.to_string()).unwrap_or_default(),
         log_end: status.log_end.map(|lsn| lsn.to_string()).unwrap_or_default(),
         lag_bytes: status.lag_bytes().unwrap_or_default(),
-        lag_seconds: status.lag_seconds(UnixMicros::now()).unwrap_or_default(),
+        lag_seconds: status.lag_seconds(now).unwrap_or_default(),
         retained_log_bytes: status.retained_bytes.unwrap_or_default(),
         changes: status.changes,
         transactions: status.transactions,
         halt,
-        tables: status.tables.iter().map(table).collect(),
+        tables: status.tables.iter().map(|captured| table(captured, copy(&captured.name))).collect(),
         reconnects: status.reconnects,
     }
 }
@@ -104,7 +125,7 @@ fn state(state: &State) -> (v1::SourceState, Option<v1::Problem>) {
     }
 }
 
-fn problem(problem: &Problem) -> v1::Problem {
+pub(super) fn problem(problem: &Problem) -> v1::Problem {
     v1::Problem {
         code: problem.code.to_string(),
         message: problem.message.clone(),
@@ -112,7 +133,7 @@ fn problem(problem: &Problem) -> v1::Problem {
     }
 }
 
-fn table(table: &CapturedTable) -> v1::TableStatus {
+fn table(table: &CapturedTable, copy: Option<v1::CopyStatus>) -> v1::TableStatus {
     let identity = match table.identity {
         Identity::Key => "key",
         Identity::Full => "full",
@@ -123,6 +144,7 @@ fn table(table: &CapturedTable) -> v1::TableStatus {
         table: table.name.table.to_string(),
         halt: table.halt.as_ref().map(problem),
         identity: identity.to_owned(),
+        copy,
     }
 }
 

@@ -4,20 +4,22 @@
 //! only that process knows how slots and servers go with the journal. Changes nothing.
 
 use super::connect::{Identity, Server};
-use super::status::problems;
+use super::status::{problems, targets};
 use super::{Error, Exit};
 use crate::app;
-use crate::config::{self, Config, Passwords, System};
+use crate::config::{self, Config, Passwords, PostgresSystem, System};
+use crate::deliver::target;
 use crate::model::code::Code;
 use crate::model::finding::{Finding, Severity};
 use crate::model::problem::Problem;
-use crate::source::postgres::{Surroundings, preflight};
+use crate::source::postgres::{Connection, Fault, Purpose, ServerTable, Surroundings, configured, preflight};
 use crate::wire::api::v1::admin_service_client::AdminServiceClient;
 use crate::wire::api::v1::{GetStatusRequest, GetStatusResponse};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -41,12 +43,23 @@ pub(super) async fn execute(config: Option<&Path>, args: &Args) -> Result<Exit, 
 async fn look(config: &Config, identity: &Identity) -> Vec<Finding> {
     let status = running(config, identity).await;
     let mut findings = app::preflight(config, status.is_some());
-    let surroundings =
-        Surroundings { journal_exists: app::journal_exists(&config.data_dir), running: status.is_some() };
-    for system in config.systems.values() {
+    let copied: Vec<_> = config.targets.values().map(|target| &target.tables).collect();
+    let journal_exists = app::journal_exists(&config.data_dir);
+    let surroundings = Surroundings { journal_exists, running: status.is_some(), copied: &copied };
+    let mut captured = Vec::new();
+    for (name, system) in &config.systems {
         match system {
-            System::Postgres(system) => findings.extend(preflight(system, surroundings).await),
+            System::Postgres(system) => {
+                findings.extend(preflight(system, surroundings).await);
+                // A server that does not answer has said so above.
+                let tables = captured_tables(system).await.unwrap_or_default();
+                captured.extend(tables.into_iter().map(|table| (name.clone(), table.name)));
+            }
         }
+    }
+    let systems = Arc::new(config.systems.clone());
+    for target in config.targets.values() {
+        findings.extend(target::preflight(target, &config.access, &systems, &captured).await);
     }
     for finding in status.iter().flat_map(halts) {
         if !findings.iter().any(|f| (&f.place, f.problem.code) == (&finding.place, finding.problem.code)) {
@@ -56,6 +69,11 @@ async fn look(config: &Config, identity: &Identity) -> Vec<Finding> {
     // The worst first, each place's together.
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)));
     findings
+}
+
+async fn captured_tables(system: &PostgresSystem) -> Result<Vec<ServerTable>, Fault> {
+    let mut connection = Connection::open(&system.endpoint, Purpose::Queries).await?;
+    configured(&mut connection, system).await
 }
 
 /// What the running Tailwater says; `None` when none runs.
@@ -69,7 +87,7 @@ fn halts(status: &GetStatusResponse) -> Vec<Finding> {
     let known = |problem: &crate::wire::api::v1::Problem| {
         Some(Problem::new(Code::find(&problem.code)?, problem.message.clone()))
     };
-    let found = problems(&status.sources).into_iter();
+    let found = problems(&status.sources).into_iter().chain(targets::problems(&status.targets));
     found.filter_map(|(place, problem)| Some(Finding::error(place, known(problem)?))).collect()
 }
 
@@ -112,7 +130,7 @@ fn as_text(config: &Config, findings: &[Finding]) -> String {
         let _ = writeln!(out, "  next: {}\n", entry.next);
     }
     let (errors, warnings) = counted(findings);
-    let systems: Vec<_> = config.systems.keys().map(ToString::to_string).collect();
+    let systems: Vec<_> = config.systems.keys().chain(config.targets.keys()).map(ToString::to_string).collect();
     let _ = writeln!(out, "checked {}: {errors} errors, {warnings} warnings", systems.join(", "));
     out
 }

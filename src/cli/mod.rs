@@ -8,11 +8,14 @@ mod connect;
 mod error;
 mod explain;
 mod proto;
+mod resync;
 mod run;
+mod snapshot;
 mod status;
 mod subscribe;
 mod table;
 mod token;
+mod verify;
 
 pub use error::{Error, Exit};
 
@@ -45,10 +48,16 @@ enum Command {
     Check(check::Args),
     /// Show sources, journal and subscriptions of the running server; exit code 1 when something is halted
     Status(status::Args),
+    /// Make tables of a target equal to their source again by a new copy: after a halt, or after a change by hand
+    Resync(resync::Args),
+    /// Ask for a new copy of captured tables, made beside the stream; `status` tells how it comes on
+    Snapshot(snapshot::Args),
     /// Print changes as they become durable, one line a change
     Subscribe(subscribe::Args),
     /// Print the .proto files of the captured tables, from which protoc and buf make clients
     Proto(proto::Args),
+    /// Compare each target's tables with the source's, every row and column; exit code 1 when they differ
+    Verify(verify::Args),
     /// Make a token for a subscriber; only its hash goes into the configuration
     Token(token::Args),
     /// Say what a code means and what to do; without a code, list them all
@@ -64,8 +73,11 @@ impl Cli {
             Command::Run(args) => run::execute(config, &args).await,
             Command::Check(args) => check::execute(config, &args).await,
             Command::Status(args) => status::execute(config, &args).await,
+            Command::Resync(args) => resync::execute(config, args).await,
+            Command::Snapshot(args) => snapshot::execute(config, &args).await,
             Command::Subscribe(args) => subscribe::execute(config, args).await,
             Command::Proto(args) => proto::execute(config, &args).await,
+            Command::Verify(args) => verify::execute(config, &args).await,
             Command::Token(args) => token::execute(&args),
             Command::Explain(args) => explain::execute(&args),
         }

@@ -1,12 +1,17 @@
 //! `tailwater status`: what the running server says of itself.
 
+pub(super) mod targets;
+
 use super::connect::{self, Identity, Server};
 use super::table::Table;
 use super::{Error, Exit};
 use crate::model::code;
 use crate::wire::api::DESCRIPTORS;
 use crate::wire::api::v1::admin_service_client::AdminServiceClient;
-use crate::wire::api::v1::{GetStatusRequest, GetStatusResponse, JournalStatus, Problem, SourceState, SourceStatus};
+use crate::wire::api::v1::{
+    CopyState, CopyStatus, GetStatusRequest, GetStatusResponse, JournalStatus, Problem, SourceState, SourceStatus,
+    TargetState, TargetStatus,
+};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use std::fmt::Write as _;
@@ -38,7 +43,12 @@ fn in_trouble(status: &GetStatusResponse) -> bool {
     let halted = |source: &SourceStatus| {
         source.state() == SourceState::Halted || source.tables.iter().any(|table| table.halt.is_some())
     };
-    status.sources.iter().any(halted) || status.journal.as_ref().is_some_and(|journal| !journal.parked_code.is_empty())
+    let target_halted = |target: &TargetStatus| {
+        target.state() == TargetState::Halted || target.tables.iter().any(|table| table.halt.is_some())
+    };
+    status.sources.iter().any(halted)
+        || status.targets.iter().any(target_halted)
+        || status.journal.as_ref().is_some_and(|journal| !journal.parked_code.is_empty())
 }
 
 /// Every field, defaults too, under its name in the `.proto` file; 64-bit integers as strings.
@@ -60,12 +70,18 @@ fn json(status: &GetStatusResponse) -> Result<String, Error> {
 
 fn text(status: &GetStatusResponse) -> String {
     let mut out = sources(&status.sources);
-    for (place, problem) in problems(&status.sources) {
+    for (place, problem) in problems(&status.sources).into_iter().chain(targets::problems(&status.targets)) {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "\n{place}: {}: {}\n  next: {}", problem.code, problem.message, problem.next);
     }
+    if let Some(copies) = copies(&status.sources) {
+        let _ = write!(out, "\n{copies}");
+    }
     if let Some(journal) = &status.journal {
         let _ = write!(out, "\n{}", self::journal(journal));
+    }
+    if !status.targets.is_empty() {
+        let _ = write!(out, "\n{}", targets::text(&status.targets));
     }
     if !status.subscriptions.is_empty() {
         let _ = write!(out, "\n{}", subscriptions(status));
@@ -93,6 +109,35 @@ fn sources(sources: &[SourceStatus]) -> String {
         ]);
     }
     table.to_string()
+}
+
+/// While some copy is not done: those, and how they come on.
+fn copies(sources: &[SourceStatus]) -> Option<Table> {
+    let mut table = Table::new(&["COPY", "STATE", "ROWS", "OF ABOUT", "PERCENT", "ROWS/S", "LEFT", "WAITS FOR"]);
+    let mut open = false;
+    for source in sources {
+        for captured in &source.tables {
+            let Some(copy) = captured.copy.as_ref().filter(|copy| copy.state() != CopyState::Done) else { continue };
+            open = true;
+            table.row(copy_row(format!("{}.{}.{}", source.system, captured.schema, captured.table), copy));
+        }
+    }
+    open.then_some(table)
+}
+
+fn copy_row(name: String, copy: &CopyStatus) -> Vec<String> {
+    let known = |known: bool, text: String| if known { text } else { "-".to_owned() };
+    let runs = copy.state() == CopyState::Running;
+    vec![
+        name,
+        if runs { "running" } else { "wanted" }.to_owned(),
+        known(runs, copy.rows.to_string()),
+        known(copy.rows_estimate > 0, copy.rows_estimate.to_string()),
+        known(runs && copy.rows_estimate > 0, format!("{:.1}", copy.percent)),
+        known(copy.rows_per_second > 0.0, format!("{:.0}", copy.rows_per_second)),
+        known(copy.seconds_left > 0.0, format!("{:.0}s", copy.seconds_left)),
+        copy.waits_for.clone(),
+    ]
 }
 
 /// How far behind a source is, is known only while it streams.
@@ -167,6 +212,7 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::api::v1::TableStatus;
 
     fn halted() -> GetStatusResponse {
         let halt = Problem { code: "TW-SRC-001".into(), message: "the slot is gone".into(), next: "look".into() };
@@ -190,6 +236,31 @@ mod tests {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(!text.contains("2.0 KiB"), "nobody knows how far behind a halted source is");
+    }
+
+    #[test]
+    fn copies_show_while_they_are_not_done() {
+        let with = |state: CopyState| {
+            let copy = CopyStatus {
+                state: state.into(),
+                rows: 250,
+                rows_estimate: 1000,
+                percent: 25.0,
+                rows_per_second: 50.0,
+                seconds_left: 15.0,
+                waits_for: "a lock".into(),
+                ..CopyStatus::default()
+            };
+            let table =
+                TableStatus { schema: "public".into(), table: "t".into(), copy: Some(copy), ..TableStatus::default() };
+            let source = SourceStatus { system: "erp".into(), tables: vec![table], ..SourceStatus::default() };
+            text(&GetStatusResponse { sources: vec![source], ..GetStatusResponse::default() })
+        };
+        let running = with(CopyState::Running);
+        for part in ["erp.public.t", "running", "250", "1000", "25.0", "50", "15s", "a lock"] {
+            assert!(running.contains(part), "{part} is missing in\n{running}");
+        }
+        assert!(!with(CopyState::Done).contains("COPY"));
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! and its neighbours are still looked at.
 
 mod access;
+mod endpoint;
 mod limits;
 mod system;
+mod target;
 
 use super::raw::Node;
 use super::report::Report;
@@ -13,6 +15,7 @@ use super::scalar;
 use super::section::{Keys, Section};
 use super::{Config, Passwords};
 use crate::model::code;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const KEYS: Keys = Keys {
@@ -24,11 +27,12 @@ const KEYS: Keys = Keys {
         "roles",
         "entitlements",
         "subjects",
+        "targets",
         "server",
         "retention",
         "journal",
     ],
-    later: &["contracts", "targets", "validation", "reference"],
+    later: &["contracts", "validation", "reference"],
 };
 
 /// The only version of the format so far.
@@ -43,6 +47,16 @@ pub(super) fn check(root: &Node, path: &Path, passwords: Passwords<'_>, report: 
     let systems = file.require("systems", report).and_then(|node| system::systems(node, path, passwords, report));
     let names: Vec<&str> = systems.iter().flatten().map(|(name, _)| name.as_str()).collect();
     let access = access::access(&file, &names, report);
+    let targets = match file.get("targets") {
+        Some(node) => {
+            let roles: Option<Vec<&str>> =
+                access.as_ref().map(|access| access.roles.iter().map(String::as_str).collect());
+            let entitlements = file.get("entitlements").is_some();
+            let known = target::Known { systems: &names, roles: roles.as_deref(), entitlements };
+            target::targets(node, &known, path, passwords, report)
+        }
+        None => Some(BTreeMap::new()),
+    };
     let server = limits::server(file.get("server"), report);
     let retention = limits::retention(file.get("retention"), report);
     let journal = limits::journal(file.get("journal"), report);
@@ -55,6 +69,7 @@ pub(super) fn check(root: &Node, path: &Path, passwords: Passwords<'_>, report: 
         },
         systems: systems?,
         access: access?,
+        targets: targets?,
         server: server?,
         retention: retention?,
         journal: journal?,

@@ -33,13 +33,15 @@ pub struct Config {
     pub lock_file: PathBuf,
     pub systems: BTreeMap<SystemName, System>,
     pub access: Access,
+    /// Databases that are written, by name.
+    pub targets: BTreeMap<SystemName, Target>,
     pub server: Server,
     pub retention: Retention,
     pub journal: JournalOptions,
 }
 
 /// One configured system.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum System {
     Postgres(PostgresSystem),
 }
@@ -47,18 +49,26 @@ pub enum System {
 #[derive(Debug, Clone)]
 pub struct PostgresSystem {
     pub name: SystemName,
+    pub endpoint: PostgresEndpoint,
+    /// Over `schema.table`.
+    pub tables: Selection,
+    /// Default `tailwater_<system>`.
+    pub slot: String,
+    /// Default `tailwater_<system>`; tables without identity go into `<publication>_insert_only`.
+    pub publication: String,
+}
+
+/// A PostgreSQL database and how to log in to it.
+#[derive(Debug, Clone)]
+pub struct PostgresEndpoint {
+    /// What the server shows as `application_name`: `tailwater/<system or target>`.
+    pub application: String,
     pub host: Host,
     pub port: u16,
     pub user: String,
     pub password: Option<SecretString>,
     pub database: String,
-    /// Over `schema.table`.
-    pub tables: Selection,
     pub tls: Tls,
-    /// Default `tailwater_<system>`.
-    pub slot: String,
-    /// Default `tailwater_<system>`; tables without identity go into `<publication>_insert_only`.
-    pub publication: String,
     /// Silence after which the connection counts as dead. Default 30 s.
     pub silence_max: Duration,
 }
@@ -78,6 +88,20 @@ pub enum Tls {
     /// Encrypted and the certificate checked against the host name: the default elsewhere. `ca_file`: PEM; `None`: the
     /// system's roots.
     VerifyFull { ca_file: Option<PathBuf> },
+}
+
+/// A database that receives tables as they are.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Shares its names with the systems.
+    pub name: SystemName,
+    pub endpoint: PostgresEndpoint,
+    /// Who it is: what of `tables` these may see is written. Empty without an `entitlements` section.
+    pub roles: Vec<String>,
+    /// Over `system.schema.table`.
+    pub tables: Selection,
+    /// The name of the schema on the target, with `{system}` and `{schema}` for those of the table. Default `{system}`.
+    pub schema: String,
 }
 
 /// Who may come in and what they may see.

@@ -20,7 +20,7 @@ systems:
 ";
 
 fn env(name: &str) -> Option<String> {
-    (name == "ERP_PASSWORD").then(|| "hush".to_owned())
+    ["ERP_PASSWORD", "WAREHOUSE_PASSWORD"].contains(&name).then(|| "hush".to_owned())
 }
 
 fn read(text: &str) -> Result<Config, Error> {
@@ -36,8 +36,8 @@ fn mistakes(text: &str) -> String {
 fn the_defaults_are_the_documented_ones() {
     let config = read(GOOD).unwrap();
     let System::Postgres(erp) = &config.systems[&SystemName::new("erp").unwrap()];
-    assert_eq!(erp.host, Host::Unix("/run/postgresql".into()));
-    assert_eq!((erp.port, erp.tls.clone(), erp.slot.as_str()), (5432, Tls::Disable, "tailwater_erp"));
+    assert_eq!(erp.endpoint.host, Host::Unix("/run/postgresql".into()));
+    assert_eq!((erp.endpoint.port, erp.endpoint.tls.clone(), erp.slot.as_str()), (5432, Tls::Disable, "tailwater_erp"));
     assert_eq!(config.lock_file, Path::new("t.lock"));
     assert_eq!(config.server.grpc.to_string(), "127.0.0.1:7071");
     assert_eq!(config.retention.bytes, 10 << 30);
@@ -55,7 +55,7 @@ fn tls_is_full_wherever_the_connection_leaves_the_machine() {
     ] {
         let config = read(&GOOD.replace("/run/postgresql", host)).unwrap();
         let System::Postgres(erp) = config.systems.into_values().next().unwrap();
-        assert_eq!(erp.tls, tls, "{host}");
+        assert_eq!(erp.endpoint.tls, tls, "{host}");
     }
 }
 
@@ -202,6 +202,58 @@ fn with_entitlements_a_subject_needs_a_role() {
     assert_eq!(mistakes(&with), "t.yaml:12:3: TW-CFG-018: the subject `app` has no roles and would see nothing");
 }
 
+const TARGET: &str = "\
+targets:
+  warehouse:
+    kind: postgres
+    host: wh.example.com
+    user: loader
+    database: reports
+    tables: {include: [\"erp.*\"]}
+";
+
+#[test]
+fn a_target_has_a_schema_for_each_system_unless_it_says_otherwise() {
+    let config = read(&format!("{GOOD}{TARGET}")).unwrap();
+    let target = &config.targets[&SystemName::new("warehouse").unwrap()];
+    assert_eq!((target.schema.as_str(), target.roles.len()), ("{system}", 0));
+    assert_eq!(target.endpoint.tls, Tls::VerifyFull { ca_file: None });
+    assert_eq!(target.endpoint.application, "tailwater/warehouse");
+    assert!(target.tables.matches("erp.public.orders") && !target.tables.matches("crm.public.orders"));
+}
+
+#[test]
+fn every_slip_in_a_target_has_its_answer() {
+    let roles = "roles: [a]\nentitlements: [{role: a, tables: [\"*\"], columns: all}]\n";
+    for (text, told) in [
+        (
+            TARGET.replace("kind: postgres", "kind: mysql"),
+            "TW-CFG-006: `kind: mysql` is not in this version; it writes `postgres`",
+        ),
+        (
+            TARGET.replace("warehouse:", "erp:"),
+            "TW-CFG-008: `erp` is a system already; a target needs a name of its own",
+        ),
+        (
+            TARGET.replace("erp.*", "epr.*"),
+            "TW-CFG-019: `epr.*` matches no table: `epr` is no system, did you mean `erp`?",
+        ),
+        (format!("{TARGET}    schema: \"{{sytem}}_x\"\n"), "knows {system} and {schema}, found {sytem}_x"),
+        (format!("{TARGET}    schema: pg_temp\n"), "PostgreSQL keeps pg_temp for itself"),
+        (format!("{TARGET}    entities: []\n"), "TW-CFG-006: `targets.warehouse.entities` is not in this version"),
+        (format!("{TARGET}    roles: [a]\n"), "TW-CFG-015: `roles` has no role `a`"),
+        (
+            format!("{TARGET}{roles}"),
+            "TW-CFG-018: `targets.warehouse.roles` is missing: with `entitlements` only roles decide",
+        ),
+    ] {
+        let told_all = mistakes(&format!("{GOOD}{text}"));
+        assert_eq!(told_all.lines().count(), 1, "{told_all}");
+        assert!(told_all.contains(told), "{told_all}");
+    }
+    assert!(read(&format!("{GOOD}{TARGET}    roles: [a]\n{roles}")).is_ok());
+}
+
 #[test]
 fn what_is_no_yaml_or_no_text_says_where() {
     assert!(mistakes("version: [1\n").starts_with("t.yaml:"), "{}", mistakes("version: [1\n"));
@@ -223,7 +275,7 @@ fn a_password_is_read_at_once_and_never_printed() {
     let config = read(&text).unwrap();
     assert!(!format!("{config:?}").contains("hush"));
     let System::Postgres(erp) = config.systems.into_values().next().unwrap();
-    assert_eq!(erp.password.unwrap().expose_secret(), "hush");
+    assert_eq!(erp.endpoint.password.unwrap().expose_secret(), "hush");
 }
 
 #[test]
@@ -233,7 +285,7 @@ fn a_password_file_stands_beside_the_config_and_loses_its_line_break() {
     let text = GOOD.replace("user: tailwater", "user: tailwater\n    password: {file: pw}");
     let config = parse(&folder.path().join("t.yaml"), text.as_bytes(), Passwords::Read(&env)).unwrap();
     let System::Postgres(erp) = config.systems.into_values().next().unwrap();
-    assert_eq!(erp.password.unwrap().expose_secret(), "hush");
+    assert_eq!(erp.endpoint.password.unwrap().expose_secret(), "hush");
 }
 
 #[test]
@@ -247,7 +299,7 @@ fn every_example_is_a_configuration() {
             seen += 1;
         }
     }
-    assert!(seen >= 2);
+    assert!(seen >= 3);
 }
 
 proptest! {

@@ -18,7 +18,7 @@ const PATTERN_BYTES_MAX: usize = 512;
 /// What a subject may read.
 #[derive(Clone, Debug)]
 enum Reading {
-    /// Everything as it is: the local operator, while there is no `entitlements` section.
+    /// Everything as it is: the local operator and targets, while there is no `entitlements` section.
     Raw,
     /// What one of these selects.
     Entitled(Arc<[Selection]>),
@@ -29,7 +29,7 @@ impl Reading {
         let refuse =
             |why| Err(Refusal::new(Kind::Forbidden, code::NOTHING_ENTITLED, format!("{} {why}", subject.name)));
         match &access.entitlements {
-            None if subject.origin == Origin::Operator => Ok(Self::Raw),
+            None if subject.origin != Origin::Configured => Ok(Self::Raw),
             None => refuse("reads nothing: the config has no entitlements section, so only the local operator reads"),
             Some(entitlements) => {
                 let own: Vec<_> =
@@ -127,6 +127,18 @@ mod tests {
         assert!(Class::new(&access, &Subject::operator(), &[]).expect("raw").sees_name("erp.public.orders"));
         let refusal = Class::new(&access, &subject(&["admin"]), &[]).expect_err("refused");
         assert_eq!((refusal.kind, refusal.problem.code), (Kind::Forbidden, code::NOTHING_ENTITLED));
+    }
+
+    #[test]
+    fn a_target_reads_raw_without_entitlements_and_as_its_roles_with_them() {
+        let target = |roles: &[&str]| {
+            Subject::target("warehouse", &roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>())
+        };
+        assert!(Class::new(&access(None), &target(&[]), &[]).expect("raw").sees_name("erp.public.orders"));
+        let replica = access(Some(&[("replica", "erp.*", "")]));
+        assert!(Class::new(&replica, &target(&[]), &[]).is_err());
+        let class = Class::new(&replica, &target(&["replica"]), &[]).expect("entitled");
+        assert!(class.sees_name("erp.public.orders") && !class.sees_name("crm.public.accounts"));
     }
 
     #[test]

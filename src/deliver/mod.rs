@@ -13,5 +13,7 @@ mod refusal;
 mod subject;
 mod subscriptions;
 mod tail;
+pub mod target;
+pub mod verify;
 
 pub use cursor::Cursor;

@@ -23,6 +23,8 @@ pub enum Origin {
     Operator,
     /// A token whose hash is in the config.
     Configured,
+    /// It is a target of the config, and asks for itself.
+    Target,
 }
 
 impl Subject {
@@ -32,6 +34,10 @@ impl Subject {
 
     pub fn configured(name: &str, roles: &[String]) -> Self {
         Self { name: name.into(), roles: roles.into(), origin: Origin::Configured }
+    }
+
+    pub fn target(name: &str, roles: &[String]) -> Self {
+        Self { name: name.into(), roles: roles.into(), origin: Origin::Target }
     }
 
     pub fn has_role(&self, role: &str) -> bool {

@@ -17,6 +17,7 @@ use super::refusal::{Kind, Refusal};
 use super::subscriptions::{Claim, Start};
 use crate::journal::{Header, Journal, ReadError, Reader};
 use crate::model::code;
+use crate::model::copy::CopyPhase;
 use crate::model::position::{Position, Sequence};
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
@@ -211,7 +212,7 @@ impl Tail {
             None => self.reader.chunk().await.map_err(|error| self.read_failed(error))?,
         };
         let Some(chunk) = chunk else {
-            self.commit();
+            self.commit()?;
             return Ok(Flow::Fill);
         };
         if !self.out.is_empty() && self.out.len() + chunk.len() > RESPONSE_BYTES_MAX {
@@ -245,12 +246,17 @@ impl Tail {
         if changes.is_empty() {
             return Ok(());
         }
+        self.put_begin(open)?;
+        put_changes(&mut self.out, changes);
+        Ok(())
+    }
+
+    fn put_begin(&mut self, open: &mut Open) -> Result<(), Refusal> {
         if !open.begun {
             self.put_schemas(open)?;
             put_frame(&mut self.out, Frame::Begin(begin_frame(&open.header)));
             open.begun = true;
         }
-        put_changes(&mut self.out, changes);
         Ok(())
     }
 
@@ -269,9 +275,14 @@ impl Tail {
         Ok(())
     }
 
-    fn commit(&mut self) {
-        let Some(open) = self.open.take() else { return };
+    fn commit(&mut self) -> Result<(), Refusal> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
         self.look_past(open.header.sequence);
+        // Whoever sees the table sees where its copies begin and end, rows or no rows.
+        if let Some(frame) = snapshot_frame(&open.header) {
+            self.put_begin(&mut open)?;
+            put_frame(&mut self.out, frame);
+        }
         if open.begun {
             if let Scope::All = open.scope {
                 self.changes.increment(open.header.changes);
@@ -279,6 +290,7 @@ impl Tail {
             let cursor = self.sealer.seal(Cursor(self.looked_at));
             put_frame(&mut self.out, Frame::Commit(v1::Commit { cursor }));
         }
+        Ok(())
     }
 
     fn look_past(&mut self, sequence: Sequence) {
@@ -351,6 +363,18 @@ fn begin_frame(header: &Header) -> v1::Begin {
         position: Some(v1::Position { position: Some(position) }),
         commit_time: Some(instant(header.commit_time)),
         transaction: header.transaction.clone(),
+    }
+}
+
+/// What a copy's first and last step say. Its rows are changes like others.
+fn snapshot_frame(header: &Header) -> Option<Frame> {
+    let step = header.copy.as_ref()?;
+    let (system, copy, rows) = (header.system.to_string(), step.copy, header.copied_rows);
+    let (schema, table) = (step.table.schema.to_string(), step.table.table.to_string());
+    match step.phase {
+        CopyPhase::Begin => Some(Frame::SnapshotBegin(v1::SnapshotBegin { system, schema, table, copy })),
+        CopyPhase::Rows => None,
+        CopyPhase::End => Some(Frame::SnapshotEnd(v1::SnapshotEnd { system, schema, table, copy, rows })),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What one write batch carries, and whom to tell once it is durable.
 
 use super::SubscriptionRecord;
+use super::copies::CopyChanges;
 use super::keys;
-use super::record::{Entry, write_checkpoint};
+use super::record::{Entry, write_checkpoint, write_copy};
 use super::schemas::NewSchema;
 use super::store::Batch;
 use super::system::System;
@@ -21,6 +22,7 @@ pub(super) struct Group {
     /// The last of each system.
     pub checkpoints: Vec<(Arc<System>, Checkpoint)>,
     pub acknowledged: Vec<(SubscriptionRecord, oneshot::Sender<SubscriptionRecord>)>,
+    pub copies: CopyChanges,
     pub abandoned: Vec<oneshot::Sender<()>>,
 }
 
@@ -32,6 +34,7 @@ impl Group {
             transactions: Vec::new(),
             checkpoints: Vec::new(),
             acknowledged: Vec::new(),
+            copies: CopyChanges::default(),
             abandoned: Vec::new(),
         }
     }
@@ -54,6 +57,12 @@ impl Group {
     pub(super) fn put_checkpoints(&mut self) {
         for (system, checkpoint) in &self.checkpoints {
             self.batch.put(keys::checkpoint(&system.name), write_checkpoint(checkpoint));
+        }
+    }
+
+    pub(super) fn put_copies(&mut self) {
+        for record in self.copies.records() {
+            self.batch.put(keys::copy(&record.system, &record.table), write_copy(record));
         }
     }
 

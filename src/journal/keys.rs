@@ -14,6 +14,7 @@ const CHECKPOINT: u8 = 5;
 const SUBSCRIPTION: u8 = 6;
 const STAGED: u8 = 7;
 const TABLE: u8 = 8;
+const COPY: u8 = 9;
 
 /// Format version, epoch and seal key.
 pub(super) const IDENTITY: [u8; 2] = [META, 1];
@@ -27,6 +28,7 @@ pub(super) const CHECKPOINTS: [u8; 1] = [CHECKPOINT];
 pub(super) const SUBSCRIPTIONS: [u8; 1] = [SUBSCRIPTION];
 pub(super) const STAGED_ALL: [u8; 1] = [STAGED];
 pub(super) const TABLES: [u8; 1] = [TABLE];
+pub(super) const COPIES: [u8; 1] = [COPY];
 
 /// One body's number: taken when its first chunk arrives, never given again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -83,6 +85,11 @@ pub(super) fn table(system: &SystemName, name: &TableName) -> Vec<u8> {
     named(TABLE, [system.as_str(), "\0", &name.schema, "\0", &name.table])
 }
 
+/// `COPY | system \0 schema \0 table`.
+pub(super) fn copy(system: &SystemName, name: &TableName) -> Vec<u8> {
+    named(COPY, [system.as_str(), "\0", &name.schema, "\0", &name.table])
+}
+
 /// The first key after all keys of a kind.
 pub(super) fn after_kind(kind: [u8; 1]) -> [u8; 1] {
     kind.map(|byte| byte.saturating_add(1))
@@ -120,6 +127,7 @@ mod tests {
         let crm = SystemName::new("crm").expect("a name");
         assert_eq!(checkpoint(&crm), b"\x05crm");
         assert_eq!(table(&crm, &TableName::new("public", "t")), b"\x08crm\0public\0t");
+        assert_eq!(copy(&crm, &TableName::new("public", "t")), b"\x09crm\0public\0t");
         assert!(header(Sequence(255)) < header(Sequence(256)));
         assert!(body(BodyId(1), u32::MAX) < body(BodyId(2), 0));
         assert_eq!(header_sequence(&header(Sequence(5))), Some(Sequence(5)));

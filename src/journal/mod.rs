@@ -9,10 +9,12 @@
 //!                        └─► tail (ring) ───────► Reader   at the tail
 //! ```
 //!
+//! `copies` keeps how far each copy of a table has come, `pace` how far those have come for whom copies are made.
 //! `open` checks what is there with `directory` and `verify`; `staging` holds transactions that are still open;
 //! `retention` takes the oldest away; `schemas`, `registry` and `lockfile` give names and numbers and keep them.
 
 mod chain;
+mod copies;
 mod directory;
 mod disk;
 mod error;
@@ -22,6 +24,7 @@ mod keys;
 mod lockfile;
 mod meters;
 mod open;
+mod pace;
 mod queue;
 mod reader;
 mod record;
@@ -40,19 +43,22 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use copies::{CopyProgress, CopyRecord, CopyState, MovedRow, READ_AGAIN_MAX};
 pub use error::{Error, ReadError};
 pub use intake::Intake;
 pub use meters::{JOURNAL_BYTES, JOURNAL_GROUP_TRANSACTIONS, JOURNAL_PARKED, JOURNAL_SEQUENCE, JOURNAL_SYNC_SECONDS};
+pub use pace::Follower;
 pub use reader::Reader;
 
 use crate::model::checkpoint::Checkpoint;
-use crate::model::name::SystemName;
+use crate::model::copy::CopyStep;
+use crate::model::name::{SystemName, TableName};
 use crate::model::position::{Epoch, Position, Sequence};
 use crate::model::problem::Problem;
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
 use open::Ground;
-use queue::Acknowledge;
+use queue::{Acknowledge, CopyRequest, Request};
 use shared::{Lifetime, Shared};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,6 +98,12 @@ pub struct Header {
     pub schemas: Vec<SchemaId>,
     pub bytes: u64,
     pub chunks: u32,
+    /// Bytes of this body and of all bodies before it, trimmed ones included: what is held is a difference of two of these.
+    pub bytes_total: u64,
+    /// Set when this is no source transaction but a step of a copy.
+    pub copy: Option<CopyStep>,
+    /// Of the whole copy up to and with this step.
+    pub copied_rows: u64,
 }
 
 /// What a source says when a transaction is complete.
@@ -103,6 +115,10 @@ pub struct Commit {
     pub changes: u64,
     pub schemas: Vec<SchemaId>,
     pub checkpoint: Checkpoint,
+    /// For a step of a copy: becomes durable together with the rows.
+    pub copy: Option<CopyProgress>,
+    /// At most one more of each table than [`READ_AGAIN_MAX`]; they stand for any number then.
+    pub moved: Vec<MovedRow>,
 }
 
 /// What readers may ask for.
@@ -212,8 +228,51 @@ impl Journal {
     /// [`Error::Stopped`].
     pub async fn acknowledge(&self, record: SubscriptionRecord) -> Result<SubscriptionRecord, Error> {
         let (done, holds) = oneshot::channel();
-        self.shared().queue.acknowledge(Acknowledge { record, done });
+        self.shared().queue.request(Request::Acknowledge(Acknowledge { record, done }));
         holds.await.map_err(|_| self.shared().stopped())
+    }
+
+    /// Asks for a copy of the table that begins after `after`; durable when this returns. A copy that is wanted already, or
+    /// that runs or ran and began later, serves; asking again changes nothing. Gives the copy's record as it then is.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn request_copy(
+        &self,
+        system: &SystemName,
+        table: &TableName,
+        after: Sequence,
+    ) -> Result<CopyRecord, Error> {
+        let (done, holds) = oneshot::channel();
+        let request = CopyRequest { system: system.clone(), table: table.clone(), after, done };
+        self.shared().queue.request(Request::Copy(request));
+        holds.await.map_err(|_| self.shared().stopped())
+    }
+
+    /// Every table's newest copy, wanted, running or done.
+    pub fn copies(&self) -> Vec<CopyRecord> {
+        self.shared().copies.all()
+    }
+
+    /// Changes whenever a copy was asked for or came on.
+    pub fn copies_changed(&self) -> watch::Receiver<u64> {
+        self.shared().copies.changed()
+    }
+
+    /// Joins those for whom copies are made: no copy is to run so far ahead of a follower that retention takes what it has
+    /// not read yet.
+    pub fn follow(&self) -> Follower {
+        self.shared().pace.follow()
+    }
+
+    /// How many bytes of bodies the slowest follower has not applied yet. 0 without followers.
+    pub fn followers_behind(&self) -> u64 {
+        self.shared().pace.behind()
+    }
+
+    /// Whether a copy that went on would outrun a follower: a quarter of what retention keeps lies before it.
+    pub fn copies_must_wait(&self) -> bool {
+        self.shared().pace.is_used_up()
     }
 
     /// Finishes what is queued, syncs, and closes; a later open finds a clean journal.

@@ -1,12 +1,14 @@
 //! Opening: check what is there, forget what was never committed, agree with the lock file, start the writer thread.
 
+use super::copies::Copies;
 use super::directory;
 use super::disk::{Floor, FreeSpace, free_space};
 use super::error::{damaged, unopenable, unreadable};
 use super::keys::{self, after_kind};
 use super::lockfile;
+use super::pace::Pace;
 use super::queue::Queue;
-use super::record::{Mark, Unreadable, read_checkpoint, read_mark, read_number, read_subscription};
+use super::record::{Mark, Unreadable, read_checkpoint, read_copy, read_mark, read_number, read_subscription};
 use super::registry::{Registry, read_table};
 use super::schemas::{Schemas, read_schema};
 use super::shared::{Lifetime, Progress, Shared};
@@ -49,6 +51,7 @@ pub(super) fn open(options: &Options, ground: Ground) -> Result<Arc<Lifetime>, E
     let schemas = schemas(&store, &options.lock_file)?;
     let systems = Systems::new(checkpoints(&store)?);
     let subscriptions = records(&store, keys::SUBSCRIPTIONS, "a subscription", |_, value| read_subscription(value))?;
+    let copies = records(&store, keys::COPIES, "a copy", |_, value| read_copy(value))?;
     let store = Arc::new(store);
     let shared = Arc::new(Shared {
         identity,
@@ -58,6 +61,8 @@ pub(super) fn open(options: &Options, ground: Ground) -> Result<Arc<Lifetime>, E
         schemas,
         systems,
         subscriptions: Subscriptions::new(subscriptions),
+        copies: Copies::new(copies),
+        pace: Pace::new(options.retention_bytes, newest.bytes_total),
         progress: Progress::new(newest.sequence, mark, newest.bytes_total.saturating_sub(mark.bytes_total)),
         ended: watch::Sender::new(false),
     });

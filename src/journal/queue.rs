@@ -1,12 +1,14 @@
 //! What is under way to the writer thread: work from the sources, bounded in bytes, and requests that never wait for disk.
 //!
-//! Two lines in one queue, because a full disk stops intake but not acknowledgements. Every piece of work costs at
+//! Two lines in one queue, because a full disk stops intake but not such requests. Every piece of work costs at
 //! least [`WORK_BYTES_MIN`] of the budget, so a bound on bytes bounds the count too.
 
 use super::schemas::NewSchema;
 use super::system::System;
-use super::{Commit, SubscriptionRecord};
+use super::{Commit, CopyRecord, SubscriptionRecord};
 use crate::model::checkpoint::Checkpoint;
+use crate::model::name::{SystemName, TableName};
+use crate::model::position::Sequence;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,7 +36,29 @@ pub(super) enum Step {
     Abandon(Option<oneshot::Sender<()>>),
 }
 
-/// Work that a full disk does not stop.
+/// What a full disk does not stop.
+pub(super) enum Request {
+    Acknowledge(Acknowledge),
+    Copy(CopyRequest),
+}
+
+impl Request {
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::Acknowledge(request) => request.done.is_closed(),
+            Self::Copy(request) => request.done.is_closed(),
+        }
+    }
+}
+
+/// A copy of the table is wanted that begins after `after`.
+pub(super) struct CopyRequest {
+    pub system: SystemName,
+    pub table: TableName,
+    pub after: Sequence,
+    pub done: oneshot::Sender<CopyRecord>,
+}
+
 pub(super) struct Acknowledge {
     pub record: SubscriptionRecord,
     pub done: oneshot::Sender<SubscriptionRecord>,
@@ -48,7 +72,7 @@ pub(super) struct Closed;
 pub(super) enum Taken {
     Some {
         work: Vec<Work>,
-        acknowledges: Vec<Acknowledge>,
+        requests: Vec<Request>,
     },
     /// Nothing came within the given time.
     Idle,
@@ -66,7 +90,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Lines {
     work: VecDeque<Work>,
-    acknowledges: VecDeque<Acknowledge>,
+    requests: VecDeque<Request>,
     closed: bool,
 }
 
@@ -99,12 +123,12 @@ impl Queue {
     }
 
     /// Once closed the request is dropped, and with it its sender.
-    pub(super) fn acknowledge(&self, request: Acknowledge) {
+    pub(super) fn request(&self, request: Request) {
         let mut lines = self.lines();
         if !lines.closed {
             // Calls given up while the disk stalls would pile up.
-            lines.acknowledges.retain(|waiting| !waiting.done.is_closed());
-            lines.acknowledges.push_back(request);
+            lines.requests.retain(|waiting| !waiting.is_given_up());
+            lines.requests.push_back(request);
             self.arrived.notify_one();
         }
     }
@@ -120,7 +144,7 @@ impl Queue {
     pub(super) fn fail(&self) {
         self.close();
         let mut lines = self.lines();
-        let forgotten = (std::mem::take(&mut lines.work), std::mem::take(&mut lines.acknowledges));
+        let forgotten = (std::mem::take(&mut lines.work), std::mem::take(&mut lines.requests));
         drop(lines);
         drop(forgotten);
     }
@@ -135,9 +159,9 @@ impl Queue {
         if !lines.ready(parked) {
             return if lines.closed { Taken::Closed } else { Taken::Idle };
         }
-        let acknowledges = lines.acknowledges.drain(..).collect();
+        let requests = lines.requests.drain(..).collect();
         let work = if parked { Vec::new() } else { lines.take_work(bytes_max) };
-        Taken::Some { work, acknowledges }
+        Taken::Some { work, requests }
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -147,7 +171,7 @@ impl Queue {
 
 impl Lines {
     fn ready(&self, parked: bool) -> bool {
-        !self.acknowledges.is_empty() || (!parked && !self.work.is_empty())
+        !self.requests.is_empty() || (!parked && !self.work.is_empty())
     }
 
     /// At least one piece, however large.

@@ -3,11 +3,12 @@
 //! Tags and versions are append-only and golden tests hold the bytes. Body chunks are no records: they are stored exactly
 //! as the source gave them, because they go to subscribers as they are.
 
-use super::SubscriptionRecord;
 use super::chain::{HASH_BYTES, Hash};
 use super::keys::BodyId;
+use super::{CopyRecord, CopyState, SubscriptionRecord};
 use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint, PostgresFingerprint, PostgresServer};
-use crate::model::name::SystemName;
+use crate::model::copy::{CopyPhase, CopyStep};
+use crate::model::name::{SystemName, TableName};
 use crate::model::position::{Epoch, Lsn, Position, Sequence};
 use crate::model::schema::SchemaId;
 use crate::model::time::UnixMicros;
@@ -33,8 +34,6 @@ pub(super) struct Entry {
     pub header: Arc<super::Header>,
     pub body: BodyId,
     pub body_hash: Hash,
-    /// Bytes of this body and of all bodies before it, trimmed ones included: what is held is a difference of two of these.
-    pub bytes_total: u64,
 }
 
 /// Everything up to and including `sequence` is trimmed.
@@ -80,6 +79,63 @@ struct EntryFields {
     body_hash: Vec<u8>,
     #[prost(uint64, tag = "12")]
     bytes_total: u64,
+    #[prost(message, optional, tag = "13")]
+    copy: Option<CopyStepFields>,
+    #[prost(uint64, tag = "14")]
+    copied_rows: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CopyStepFields {
+    #[prost(string, tag = "1")]
+    schema: String,
+    #[prost(string, tag = "2")]
+    table: String,
+    #[prost(uint64, tag = "3")]
+    copy: u64,
+    #[prost(uint32, tag = "4")]
+    phase: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CopyFields {
+    #[prost(string, tag = "1")]
+    system: String,
+    #[prost(string, tag = "2")]
+    schema: String,
+    #[prost(string, tag = "3")]
+    table: String,
+    #[prost(uint64, tag = "4")]
+    copy: u64,
+    #[prost(uint32, tag = "5")]
+    state: u32,
+    #[prost(bool, tag = "6")]
+    again: bool,
+    #[prost(uint64, tag = "7")]
+    begin: u64,
+    #[prost(string, repeated, tag = "8")]
+    last_key: Vec<String>,
+    #[prost(uint64, tag = "9")]
+    rows: u64,
+    #[prost(uint64, tag = "10")]
+    bytes: u64,
+    #[prost(uint64, tag = "11")]
+    rows_estimate: u64,
+    #[prost(sint64, tag = "12")]
+    started: i64,
+    #[prost(sint64, tag = "13")]
+    finished: i64,
+    /// 0: none.
+    #[prost(uint32, tag = "14")]
+    schema_id: u32,
+    #[prost(message, repeated, tag = "15")]
+    to_read_again: Vec<KeyFields>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeyFields {
+    #[prost(string, repeated, tag = "1")]
+    values: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -184,7 +240,9 @@ impl Entry {
             chunks: header.chunks,
             body: self.body.0,
             body_hash: self.body_hash.to_vec(),
-            bytes_total: self.bytes_total,
+            bytes_total: header.bytes_total,
+            copy: header.copy.as_ref().map(copy_step_fields),
+            copied_rows: header.copied_rows,
         })
     }
 
@@ -202,13 +260,11 @@ impl Entry {
             schemas: fields.schemas.into_iter().map(SchemaId).collect(),
             bytes: fields.bytes,
             chunks: fields.chunks,
-        };
-        Ok(Self {
-            header: Arc::new(header),
-            body: BodyId(fields.body),
-            body_hash: hash(&fields.body_hash)?,
             bytes_total: fields.bytes_total,
-        })
+            copy: fields.copy.as_ref().map(copy_step).transpose()?,
+            copied_rows: fields.copied_rows,
+        };
+        Ok(Self { header: Arc::new(header), body: BodyId(fields.body), body_hash: hash(&fields.body_hash)? })
     }
 }
 
@@ -309,6 +365,63 @@ fn postgres(fields: PostgresFields) -> PostgresCheckpoint {
     }
 }
 
+pub(super) fn write_copy(record: &CopyRecord) -> Vec<u8> {
+    seal(&CopyFields {
+        system: record.system.as_str().to_owned(),
+        schema: record.table.schema.to_string(),
+        table: record.table.table.to_string(),
+        copy: record.copy,
+        state: record.state as u32,
+        again: record.again,
+        begin: record.begin.0,
+        last_key: record.last_key.clone(),
+        rows: record.rows,
+        bytes: record.bytes,
+        rows_estimate: record.rows_estimate,
+        started: record.started.0,
+        finished: record.finished.0,
+        schema_id: record.schema.map_or(0, |id| id.0),
+        to_read_again: record.to_read_again.iter().map(|key| KeyFields { values: key.clone() }).collect(),
+    })
+}
+
+pub(super) fn read_copy(value: &[u8]) -> Result<CopyRecord, Unreadable> {
+    let fields: CopyFields = unseal(value)?;
+    Ok(CopyRecord {
+        system: SystemName::new(&fields.system).map_err(|_| Unreadable::Fields)?,
+        table: TableName::new(&fields.schema, &fields.table),
+        copy: fields.copy,
+        state: CopyState::from_number(fields.state).ok_or(Unreadable::Fields)?,
+        again: fields.again,
+        begin: Sequence(fields.begin),
+        last_key: fields.last_key,
+        rows: fields.rows,
+        bytes: fields.bytes,
+        rows_estimate: fields.rows_estimate,
+        started: UnixMicros(fields.started),
+        finished: UnixMicros(fields.finished),
+        schema: (fields.schema_id > 0).then_some(SchemaId(fields.schema_id)),
+        to_read_again: fields.to_read_again.into_iter().map(|key| key.values).collect(),
+    })
+}
+
+fn copy_step_fields(step: &CopyStep) -> CopyStepFields {
+    CopyStepFields {
+        schema: step.table.schema.to_string(),
+        table: step.table.table.to_string(),
+        copy: step.copy,
+        phase: step.phase as u32,
+    }
+}
+
+fn copy_step(fields: &CopyStepFields) -> Result<CopyStep, Unreadable> {
+    Ok(CopyStep {
+        table: TableName::new(&fields.schema, &fields.table),
+        copy: fields.copy,
+        phase: CopyPhase::from_number(fields.phase).ok_or(Unreadable::Fields)?,
+    })
+}
+
 fn hash(bytes: &[u8]) -> Result<Hash, Unreadable> {
     bytes.try_into().map_err(|_| Unreadable::Fields)
 }
@@ -334,10 +447,12 @@ mod tests {
                 schemas: vec![SchemaId(1), SchemaId(300)],
                 bytes: 10,
                 chunks: 1,
+                bytes_total: 500,
+                copy: None,
+                copied_rows: 0,
             }),
             body: BodyId(9),
             body_hash: [0xAB; 32],
-            bytes_total: 500,
         };
         let fields = entry.fields();
         let expected = "0108031203".to_owned()
@@ -346,7 +461,33 @@ mod tests {
             + &"ab".repeat(32)
             + "60f403";
         assert_eq!(hex(&fields), expected);
+
+        let step = CopyStep { table: TableName::new("s", "t"), copy: 5, phase: CopyPhase::Rows };
+        let copying = Entry {
+            header: Arc::new(super::super::Header { copy: Some(step), copied_rows: 6, ..(*entry.header).clone() }),
+            ..entry.clone()
+        };
+        assert_eq!(hex(&copying.fields()), expected + "6a0a0a01731201741805" + "2002" + "7006");
+        assert_eq!(Entry::read(&copying.fields()), Ok(copying));
         assert_eq!(Entry::read(&fields), Ok(entry));
+
+        let copy = CopyRecord {
+            last_key: vec!["a".to_owned()],
+            rows: 6,
+            bytes: 7,
+            rows_estimate: 8,
+            started: UnixMicros(1),
+            finished: UnixMicros(2),
+            begin: Sequence(4),
+            again: true,
+            state: CopyState::Running,
+            schema: Some(SchemaId(3)),
+            to_read_again: [vec!["b".to_owned()]].into(),
+            ..CopyRecord::wanted(SystemName::new("crm").expect("a name"), TableName::new("s", "t"), 5)
+        };
+        let expected = "010a0363726d1201731a017420052802300138044201614806500758086002";
+        assert_eq!(hex(&write_copy(&copy)), expected.to_owned() + "68047003" + "7a030a0162");
+        assert_eq!(read_copy(&write_copy(&copy)), Ok(copy));
 
         let mark = Mark { sequence: Sequence(1), hash: [1; 32], bytes_total: 2 };
         assert_eq!(hex(&write_mark(&mark)), "0108011220".to_owned() + &"01".repeat(32) + "1802");

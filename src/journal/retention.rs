@@ -46,7 +46,7 @@ pub(super) fn cut(
         if entry.header.sequence != reached.sequence.next() {
             return Err(WriteFault(damaged(format_args!("sequence {} is missing", reached.sequence.next()))));
         }
-        reached = Mark { sequence: entry.header.sequence, hash, bytes_total: entry.bytes_total };
+        reached = Mark { sequence: entry.header.sequence, hash, bytes_total: entry.header.bytes_total };
         bodies.push(entry.body);
         headers.next();
     }

@@ -1,6 +1,8 @@
 //! What the writer thread, the intakes and the readers share, and the figures they show each other.
 
+use super::copies::Copies;
 use super::error::{closed, write_failed};
+use super::pace::Pace;
 use super::queue::Queue;
 use super::record::{Identity, Mark};
 use super::schemas::Schemas;
@@ -27,6 +29,8 @@ pub(super) struct Shared {
     pub schemas: Schemas,
     pub systems: Systems,
     pub subscriptions: Subscriptions,
+    pub copies: Copies,
+    pub pace: Pace,
     pub progress: Progress,
     /// Whether the writer thread has ended.
     pub ended: watch::Sender<bool>,

@@ -40,7 +40,7 @@ pub(super) fn newest(store: &Store, mark: Mark) -> Result<Newest, Error> {
         headers.next();
     }
     newest_bodies(store, &entries)?;
-    let bytes_total = entries.last().map_or(mark.bytes_total, |entry| entry.bytes_total);
+    let bytes_total = entries.last().map_or(mark.bytes_total, |entry| entry.header.bytes_total);
     Ok(Newest { sequence: newest, hash, bytes_total })
 }
 

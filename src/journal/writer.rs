@@ -14,7 +14,7 @@ use super::error::write_failed;
 use super::group::Group;
 use super::keys;
 use super::meters::Meters;
-use super::queue::{Acknowledge, Step, Taken, Work};
+use super::queue::{Acknowledge, Request, Step, Taken, Work};
 use super::record::{Entry, Mark, join_entry, write_subscription};
 use super::retention;
 use super::shared::{Shared, WriteFault};
@@ -111,7 +111,7 @@ impl Writer {
             self.meters.disk_free_bytes.set(self.shared.progress.disk_free_bytes.load(Ordering::Relaxed) as f64);
             let patience = if self.trimming { Duration::ZERO } else { PATIENCE };
             match self.shared.queue.take(GROUP_BYTES_MAX, parked, patience) {
-                Taken::Some { work, acknowledges } => self.write(work, acknowledges)?,
+                Taken::Some { work, requests } => self.write(work, requests)?,
                 Taken::Idle => {}
                 Taken::Closed => return Ok(()),
             }
@@ -119,11 +119,12 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, work: Vec<Work>, acknowledges: Vec<Acknowledge>) -> Result<(), WriteFault> {
+    fn write(&mut self, work: Vec<Work>, requests: Vec<Request>) -> Result<(), WriteFault> {
         let mut group = Group::new(self.store.batch());
         work.into_iter().for_each(|work| self.add(work, &mut group));
-        acknowledges.into_iter().for_each(|request| self.acknowledge(request, &mut group));
+        requests.into_iter().for_each(|request| self.answer(request, &mut group));
         group.put_checkpoints();
+        group.put_copies();
         if !group.batch.is_empty() {
             let started = Instant::now();
             let batch = std::mem::replace(&mut group.batch, self.store.batch());
@@ -165,6 +166,7 @@ impl Writer {
     fn commit(&mut self, system: &Arc<System>, commit: Commit, group: &mut Group) {
         let open = self.open.remove(&system.name).unwrap_or_else(Open::new);
         let body = open.complete(&self.store, &mut group.batch, &mut self.ids);
+        let bytes_total = self.newest.bytes_total.saturating_add(body.bytes);
         let header = Header {
             sequence: self.newest.sequence.next(),
             system: system.name.clone(),
@@ -175,15 +177,29 @@ impl Writer {
             schemas: commit.schemas,
             bytes: body.bytes,
             chunks: body.chunks,
+            bytes_total,
+            copied_rows: commit.copy.as_ref().map_or(0, |progress| progress.rows),
+            copy: commit.copy.as_ref().map(|progress| progress.step.clone()),
         };
-        let bytes_total = self.newest.bytes_total.saturating_add(body.bytes);
-        let entry = Entry { header: Arc::new(header), body: body.body, body_hash: body.hash, bytes_total };
+        let entry = Entry { header: Arc::new(header), body: body.body, body_hash: body.hash };
         let fields = entry.fields();
         let hash = link(&self.newest.hash, &fields);
         self.newest = Newest { sequence: entry.header.sequence, hash, bytes_total };
         group.batch.put(keys::header(entry.header.sequence), join_entry(&hash, &fields));
+        group.copies.moved(&self.shared.copies, &system.name, commit.moved);
+        if let Some(progress) = commit.copy {
+            let (sequence, time) = (entry.header.sequence, entry.header.commit_time);
+            group.copies.step(&self.shared.copies, &system.name, progress, sequence, time);
+        }
         group.transaction(entry, body.recent);
         group.checkpoint(Arc::clone(system), commit.checkpoint);
+    }
+
+    fn answer(&self, request: Request, group: &mut Group) {
+        match request {
+            Request::Acknowledge(request) => self.acknowledge(request, group),
+            Request::Copy(request) => group.sync |= group.copies.request(&self.shared.copies, request),
+        }
     }
 
     fn acknowledge(&self, request: Acknowledge, group: &mut Group) {
@@ -201,10 +217,12 @@ impl Writer {
         group.acknowledged.push((holds, request.done));
     }
 
-    /// Everything here is durable now. The ring comes first: whoever is woken by `durable` finds the transaction there.
+    /// Everything here is durable now. The ring and the copies come first: whoever is woken by `durable` finds the
+    /// transaction there, and a step of a copy in its record.
     fn publish(&mut self, group: Group) {
         let count = group.transactions.len();
         self.shared.tail.push(group.transactions);
+        group.copies.publish(&self.shared.copies);
         if count > 0 {
             self.meters.group_transactions.record(count as f64);
             self.show();
@@ -256,6 +274,7 @@ impl Writer {
     fn show(&self) {
         let bytes = self.held_bytes(self.shared.progress.mark());
         self.shared.progress.bytes.store(bytes, Ordering::Relaxed);
+        self.shared.pace.newest.store(self.newest.bytes_total, Ordering::Relaxed);
         self.meters.bytes.set(bytes as f64);
         self.meters.sequence.set(self.newest.sequence.0 as f64);
     }

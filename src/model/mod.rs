@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 pub mod code;
+pub mod copy;
 pub mod finding;
 pub mod name;
 pub mod pattern;

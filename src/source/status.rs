@@ -9,6 +9,7 @@ use crate::model::problem::Problem;
 use crate::model::schema::Identity;
 use crate::model::time::UnixMicros;
 use metrics::{Counter, Gauge, counter, gauge};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -64,6 +65,8 @@ pub struct SourceStatus {
     /// Log that the server keeps for our slot.
     pub retained_bytes: Option<u64>,
     pub tables: Arc<[CapturedTable]>,
+    /// Why the copy of a table does not come on, while it waits.
+    pub copies_wait: BTreeMap<TableName, String>,
 }
 
 impl SourceStatus {
@@ -80,6 +83,7 @@ impl SourceStatus {
             level_at: None,
             retained_bytes: None,
             tables: Arc::new([]),
+            copies_wait: BTreeMap::new(),
         }
     }
 
@@ -152,6 +156,17 @@ impl Reporter {
     pub fn reconnect(&self) {
         self.metrics.reconnects.increment(1);
         self.status.send_modify(|status| status.reconnects += 1);
+    }
+
+    /// Why the table's copy does not come on; `None`: it does. Gives whether that is news.
+    pub fn copy_waits(&self, table: &TableName, why: Option<&str>) -> bool {
+        self.status.send_if_modified(|status| {
+            let before = match why {
+                Some(why) => status.copies_wait.insert(table.clone(), why.to_owned()),
+                None => status.copies_wait.remove(table),
+            };
+            before.as_deref() != why
+        })
     }
 
     pub fn tables(&self, tables: Vec<CapturedTable>) {

@@ -72,7 +72,20 @@ fn describe() {
     describe_counter!("tailwater_source_changes_total", "Changes handed to the journal");
     describe_counter!("tailwater_source_transactions_total", "Transactions handed to the journal");
     describe_counter!("tailwater_source_reconnects_total", "Connections to the source that had to be made anew");
-    describe_gauge!("tailwater_halts", "1 for a source that halted with this code and waits for a person to act");
+    describe_gauge!(
+        "tailwater_halts",
+        "1 for a source or target that halted with this code and waits for a person to act"
+    );
+    describe_gauge!("tailwater_target_up", "1 while the target is written");
+    describe_gauge!(
+        "tailwater_target_lag_seconds",
+        Unit::Seconds,
+        "Age of the oldest transaction that the target has not applied; 0 when there is none"
+    );
+    describe_gauge!("tailwater_target_sequence", "Everything up to this transaction is committed in the target");
+    describe_counter!("tailwater_target_rows_total", "Changes applied to the target");
+    describe_counter!("tailwater_target_reconnects_total", "Connections to the target that had to be made anew");
+    describe_gauge!("tailwater_target_tables_ready", "Tables of the target that hold what their source holds");
     describe_gauge!("tailwater_journal_bytes", Unit::Bytes, "Bodies that the journal holds");
     describe_gauge!("tailwater_journal_sequence", "The newest durable transaction's number");
     describe_histogram!("tailwater_journal_sync_seconds", Unit::Seconds, "Time of one synced group commit");

@@ -65,8 +65,8 @@ fn fraction(value: u64, digits: usize) -> String {
     text.trim_end_matches('0').to_owned()
 }
 
-/// Howard Hinnant's civil_from_days: years start in March.
-fn year_month_day(days: i64) -> (i64, i64, i64) {
+/// Year (0 is 1 BC), month and day, from days since 1970-01-01. Howard Hinnant's civil_from_days: years start in March.
+pub fn year_month_day(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

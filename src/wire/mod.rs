@@ -1,8 +1,9 @@
 //! Protobuf: our API's generated types, names and numbers, descriptors of tables, cells in wire form, the JSON form.
 
 pub mod cell;
-mod civil;
+pub mod civil;
 pub mod descriptor;
+pub mod fields;
 pub mod json;
 pub mod naming;
 pub mod proto_text;

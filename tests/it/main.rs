@@ -9,4 +9,7 @@ mod harness;
 mod layering;
 mod power_cut;
 mod rehearsal;
+mod snapshot;
 mod surprises;
+mod target;
+mod verify;

@@ -173,8 +173,9 @@ impl Printer {
                 let message = format!("{}: {}; the oldest is {}", gone.code, gone.reason, gone.oldest_sequence);
                 return Err(Error::failed(code::CLI_RESUME_POINT_GONE, message));
             }
-            // A frame of a later version that an older reader may pass over.
-            None => {}
+            // Where a copy begins and ends is no change; its rows are, and print as READ. Else a frame of a later version
+            // that an older reader may pass over.
+            Some(Kind::SnapshotBegin(_) | Kind::SnapshotEnd(_)) | None => {}
         }
         Ok(None)
     }

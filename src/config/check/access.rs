@@ -142,7 +142,7 @@ fn columns(section: &Section<'_>, report: &mut Report) -> Option<()> {
 }
 
 /// Patterns over `system.schema.table`. One whose first part names no system is a slip.
-fn patterns(node: &Node, name: &str, systems: &[&str], report: &mut Report) -> Option<Vec<Pattern>> {
+pub(super) fn patterns(node: &Node, name: &str, systems: &[&str], report: &mut Report) -> Option<Vec<Pattern>> {
     let texts = scalar::texts(node, name, report)?;
     let mut whole = true;
     for (text, node) in &texts {
@@ -180,7 +180,7 @@ fn subjects(node: &Node, roles: Option<&[&str]>, report: &mut Report) -> Option<
 fn subject(subject: &str, place: Place, node: &Node, roles: Option<&[&str]>, report: &mut Report) -> Option<Subject> {
     let name_checked = name(subject, place, "subject", report).and_then(|()| not_reserved(subject, place, report));
     let section = Section::open(node, &format!("subjects.{subject}"), &SUBJECT, report)?;
-    let given = section.get("roles").map_or(Some(Vec::new()), |node| subject_roles(node, &section, roles, report));
+    let given = section.get("roles").map_or(Some(Vec::new()), |node| given_roles(node, &section, roles, report));
     let token_hash =
         section.require("token_hash", report).and_then(|node| token_hash(node, &section.name("token_hash"), report));
     name_checked?;
@@ -199,7 +199,7 @@ fn not_reserved(subject: &str, place: Place, report: &mut Report) -> Option<()> 
     None
 }
 
-fn subject_roles(
+pub(super) fn given_roles(
     node: &Node,
     section: &Section<'_>,
     known: Option<&[&str]>,

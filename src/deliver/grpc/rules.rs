@@ -24,6 +24,8 @@ const RULES: &[(&str, Caller)] = &[
     ("/tailwater.v1.CatalogService/ListTables", Caller::Reader),
     ("/tailwater.v1.CatalogService/GetDescriptors", Caller::Reader),
     ("/tailwater.v1.AdminService/GetStatus", Caller::Administrator),
+    ("/tailwater.v1.AdminService/RequestSnapshot", Caller::Administrator),
+    ("/tailwater.v1.AdminService/Resync", Caller::Administrator),
     // `Watch` has no rule: it would hold a stream open that no limit of subscriptions counts.
     ("/grpc.health.v1.Health/Check", Caller::Subject),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Caller::Administrator),

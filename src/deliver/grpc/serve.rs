@@ -9,16 +9,19 @@ use super::subscribe::{Shared, SubscriptionService};
 use super::{Error, admin, limits, listen, operator_token, reflection};
 use crate::config::{Access, Limits};
 use crate::deliver::subscriptions::Subscriptions;
+use crate::deliver::target;
 use crate::journal::Journal;
 use crate::wire::api::v1;
 use crate::wire::api::v1::admin_service_server::AdminServiceServer;
 use crate::wire::api::v1::catalog_service_server::CatalogServiceServer;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +43,8 @@ pub struct ServeOptions {
     /// Where the operator's token is.
     pub data_dir: PathBuf,
     pub status: StatusSource,
+    /// Where each target takes commands.
+    pub targets: BTreeMap<String, mpsc::Sender<target::Command>>,
     /// Cancelled to stop.
     pub stop: CancellationToken,
     /// How long open streams may take to end after that.
@@ -90,7 +95,12 @@ fn routes(options: &ServeOptions, subscriptions: &Arc<Subscriptions>) -> Result<
         request_bytes_max,
     };
     let catalog = Catalog { journal: options.journal.clone(), access: options.access.clone() };
-    let admin = admin::Admin { status: options.status.clone(), subscriptions: subscriptions.clone() };
+    let admin = admin::Admin {
+        status: options.status.clone(),
+        targets: options.targets.clone(),
+        journal: options.journal.clone(),
+        subscriptions: subscriptions.clone(),
+    };
     // The reporter is dropped: the server as a whole (service "") serves from its first to its last call.
     let (_, health) = tonic_health::server::health_reporter();
     let reflection =

@@ -52,7 +52,7 @@ impl Place {
     }
 }
 
-fn options(directory: &Path) -> Options {
+pub(super) fn options(directory: &Path) -> Options {
     Options {
         path: directory.join("journal"),
         lock_file: directory.join("tailwater.lock"),
@@ -86,6 +86,8 @@ pub(super) fn commit(at: u64) -> Commit {
         changes: 1,
         schemas: Vec::new(),
         checkpoint: checkpoint(at),
+        copy: None,
+        moved: Vec::new(),
     }
 }
 

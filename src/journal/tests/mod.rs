@@ -1,5 +1,6 @@
 //! The journal against a plain model of itself, and against what can happen to its files.
 
+mod copies;
 mod damage;
 mod fixture;
 mod limits;

@@ -81,4 +81,46 @@ codes! {
         evidence: "The message names the option and what is wrong with it.",
         next: "tailwater COMMAND --help shows what the option takes.",
     }
+    VERIFY_NOT_PASSED = "TW-CLI-014" {
+        what: "The target did not come as far as the source was, so the two cannot be compared.",
+        why: "What the target has not applied yet is no difference. It was waited for as long as --wait allows without anything moving, or source or target is halted and will not move.",
+        evidence: "tailwater status: the source's checkpoint, the target's sequence, and what is halted.",
+        next: "Mend what is halted, or let the target catch up, and verify again; --wait SECONDS waits longer.",
+    }
+    VERIFY_UNREADABLE = "TW-CLI-015" {
+        what: "A database could not be read while it was verified.",
+        why: "The connection broke, or the server refused the query, for example because the role may not SELECT from the table.",
+        evidence: "The message names the system or target and holds the server's words.",
+        next: "Mend what the server says, for example GRANT SELECT ON the table TO the role, and verify again.",
+    }
+    VERIFY_SHAPES_DIFFER = "TW-CLI-016" {
+        what: "The table is not laid out alike in the source and in the target.",
+        why: "A column, or the whole table, is on one side only. Comparing the rest would look like an answer and be none.",
+        evidence: "The message names what is missing; \\d TABLE in psql shows each side.",
+        next: "If a column was added just now, verify again once it is in the target; else tailwater resync TARGET TABLE.",
+    }
+    VERIFY_NOT_READY = "TW-CLI-017" {
+        what: "The target does not have the table as a whole, so it was not compared.",
+        why: "Its copy has not begun or is under way, or the table is halted in the target.",
+        evidence: "tailwater status shows the copy, or the code of the halt.",
+        next: "Wait until the table is ready; if it is halted: tailwater explain CODE with the code in the message.",
+    }
+    VERIFY_NOTHING = "TW-CLI-018" {
+        what: "Nothing that the configuration sends to a target is meant by the options of verify.",
+        why: "An answer of no differences about nothing would be misleading.",
+        evidence: "`targets`, their `tables` and those of the systems in the configuration; the message names what matches nothing.",
+        next: "Correct --target or --table: patterns read system.schema.table, and `*` matches anything.",
+    }
+    VERIFY_DIFFERENCES = "TW-CLI-019" {
+        what: "The target's table is not the same as the source's.",
+        why: "Each difference was looked at again while the source's row stayed the same and after the target had passed it: it does not pass by itself.",
+        evidence: "The report names each row by its key, and the columns that differ; the values are in the two databases.",
+        next: "Find out who wrote to the target beside Tailwater. Then tailwater resync TARGET TABLE makes the table anew from the source.",
+    }
+    VERIFY_UNSETTLED = "TW-CLI-020" {
+        what: "Rows changed so often while they were compared that nothing can be said of them.",
+        why: "A row is the same, or different, only when both sides were seen at one state of it; these changed each time in between.",
+        evidence: "The report names the rows by their keys.",
+        next: "Verify the table again at a quieter time, or with a longer --wait.",
+    }
 }

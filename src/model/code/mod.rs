@@ -7,12 +7,14 @@ mod config;
 mod deliver;
 mod journal;
 mod source;
+mod target;
 
 pub use cli::*;
 pub use config::*;
 pub use deliver::*;
 pub use journal::*;
 pub use source::*;
+pub use target::*;
 
 use std::fmt;
 
@@ -53,7 +55,7 @@ impl Code {
     }
 
     pub fn all() -> impl Iterator<Item = Self> {
-        [cli::ALL, config::ALL, deliver::ALL, journal::ALL, source::ALL].into_iter().flatten().copied()
+        [cli::ALL, config::ALL, deliver::ALL, journal::ALL, source::ALL, target::ALL].into_iter().flatten().copied()
     }
 }
 

@@ -23,7 +23,7 @@ codes! {
     }
     PERMISSION_MISSING = "TW-SRC-004" {
         what: "Tailwater's user may not do something that it needs to",
-        why: "It needs REPLICATION, and for its publications either ownership of the tables or publications made by their owner. Going on without would miss changes.",
+        why: "It needs REPLICATION, for its publications either ownership of the tables or publications made by their owner, and SELECT on tables that are copied. Going on without would miss changes.",
         evidence: "The message names what was refused, and the SQL that would mend it.",
         next: "As the owner or a superuser run the SQL in the message, for example: ALTER ROLE tailwater REPLICATION; then restart.",
     }

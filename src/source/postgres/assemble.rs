@@ -5,15 +5,16 @@
 
 use super::encode::{ChunkEncoder, TablePlan};
 use super::fault::Fault;
-use crate::decode::postgres::message::{Message, Relation};
+use crate::decode::postgres::message::{Message, Old, Relation, Tuple};
 use crate::decode::postgres::types::TypeNames;
-use crate::journal::CHUNK_BYTES_MAX;
+use crate::journal::{CHUNK_BYTES_MAX, MovedRow, READ_AGAIN_MAX};
 use crate::model::checkpoint::PostgresFingerprint;
+use crate::model::name::TableName;
 use crate::model::position::Lsn;
 use crate::model::schema::SchemaId;
 use crate::model::time::UnixMicros;
 use bytes::Bytes;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub struct Assembly {
     /// What committed before it is journaled already.
@@ -44,6 +45,8 @@ struct Open {
     /// Of the next change.
     ordinal: u64,
     schemas: BTreeSet<SchemaId>,
+    /// See [`MovedRow`]: the new keys, each table's.
+    moved: BTreeMap<TableName, BTreeSet<Vec<String>>>,
 }
 
 /// A transaction that is to be journaled.
@@ -53,11 +56,17 @@ pub struct Completed {
     pub end_lsn: Lsn,
     pub changes: u64,
     pub schemas: Vec<SchemaId>,
+    pub moved: Vec<MovedRow>,
 }
 
 /// What a message asks of the stream.
 pub enum Step<'a> {
     Taken,
+    /// A transaction begins that is not journaled yet.
+    Begin {
+        commit_lsn: Lsn,
+        xid: u32,
+    },
     /// To be described before its rows come.
     Relation(Relation<'a>),
     /// The last chunk, then the transaction.
@@ -112,6 +121,9 @@ impl Assembly {
             }
             Message::Update { relation, old, new } => {
                 self.change(relation, |chunk, plan, ordinal| Ok(chunk.update(plan, ordinal, old, new)?))?;
+                if let Old::Key(_) = old {
+                    self.moved(relation, old, new)?;
+                }
             }
             Message::Delete { relation, old } => {
                 self.change(relation, |chunk, plan, ordinal| Ok(chunk.delete(plan, ordinal, old)?))?;
@@ -124,7 +136,10 @@ impl Assembly {
                     })?;
                 }
             }
-            Message::Begin { commit_lsn, commit_time, xid } => self.begin(commit_lsn, commit_time, xid)?,
+            Message::Begin { commit_lsn, commit_time, xid } => {
+                self.begin(commit_lsn, commit_time, xid)?;
+                return Ok(if commit_lsn < self.journaled { Step::Taken } else { Step::Begin { commit_lsn, xid } });
+            }
             Message::Commit { end_lsn, commit_lsn, .. } => return self.commit(commit_lsn, end_lsn),
             Message::Relation(relation) => return Ok(Step::Relation(relation)),
             Message::Type { oid, schema, name } => self.types.learn(oid, schema, name),
@@ -137,7 +152,8 @@ impl Assembly {
         if self.open.is_some() {
             return Err(Fault::Protocol("BEGIN inside a transaction"));
         }
-        self.open = Some(Open { commit_lsn, commit_time, xid, ordinal: 0, schemas: BTreeSet::new() });
+        self.open =
+            Some(Open { commit_lsn, commit_time, xid, ordinal: 0, schemas: BTreeSet::new(), moved: BTreeMap::new() });
         Ok(())
     }
 
@@ -163,6 +179,23 @@ impl Assembly {
         Ok(())
     }
 
+    /// Notes a row that moved while some of its columns stayed.
+    #[cold]
+    fn moved(&mut self, relation: u32, old: Old<'_>, new: Tuple<'_>) -> Result<(), Fault> {
+        let (Some(open), Some(Captured::As(table))) = (self.open.as_mut(), self.relations.get(&relation)) else {
+            return Ok(());
+        };
+        let Some(key) = table.plan.moved_key(old, new) else { return Ok(()) };
+        let text =
+            |value: &[u8]| String::from_utf8(value.to_vec()).map_err(|_| Fault::Protocol("a key that is not text"));
+        let key = key.into_iter().map(text).collect::<Result<_, _>>()?;
+        let keys = open.moved.entry(table.plan.schema.name.clone()).or_default();
+        if keys.len() <= READ_AGAIN_MAX {
+            keys.insert(key);
+        }
+        Ok(())
+    }
+
     fn commit(&mut self, commit_lsn: Lsn, end_lsn: Lsn) -> Result<Step<'static>, Fault> {
         let open = self.open.take().ok_or(Fault::Protocol("COMMIT outside a transaction"))?;
         if open.commit_lsn != commit_lsn || end_lsn <= commit_lsn {
@@ -174,11 +207,16 @@ impl Assembly {
         if open.ordinal == 0 {
             return Ok(Step::Nothing(end_lsn));
         }
+        let moved = open
+            .moved
+            .into_iter()
+            .flat_map(|(table, keys)| keys.into_iter().map(move |key| MovedRow { table: table.clone(), key }));
         Ok(Step::Commit(Completed {
             fingerprint: PostgresFingerprint { xid: open.xid, commit_lsn, commit_time: open.commit_time },
             end_lsn,
             changes: open.ordinal,
             schemas: open.schemas.into_iter().collect(),
+            moved: moved.collect(),
         }))
     }
 }

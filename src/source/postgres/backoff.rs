@@ -10,11 +10,13 @@ pub struct Backoff {
     next: Duration,
 }
 
-impl Backoff {
-    pub fn new() -> Self {
+impl Default for Backoff {
+    fn default() -> Self {
         Self { next: FIRST }
     }
+}
 
+impl Backoff {
     /// Between half of the current step and all of it, so that many clients of one server do not come back together.
     pub fn wait(&mut self) -> Duration {
         let step = self.next;
@@ -46,7 +48,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_ten_seconds_and_start_over_after_a_reset() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         let mut step = FIRST;
         for _ in 0..12 {
             let wait = backoff.wait();

@@ -34,7 +34,7 @@ pub struct TablePlan {
     pub schema: Arc<TableSchema>,
     columns: Vec<ColumnPlan>,
     /// `schema_id` and `op`, by [`Op`] number.
-    prefixes: [Vec<u8>; 5],
+    prefixes: [Vec<u8>; 6],
     /// `before_unknown` of a change whose old row is only a key.
     before_unknown: Vec<u8>,
 }
@@ -58,6 +58,21 @@ impl TablePlan {
         Self { columns: columns.collect(), prefixes: prefixes(&schema), before_unknown, schema }
     }
 
+    /// The new key of a row that moved while some of its columns stayed, which the server left out; as the server's text, in
+    /// the order of the columns. `None`: it did not move, or everything is known.
+    pub fn moved_key<'a>(&self, old: Old<'a>, new: Tuple<'a>) -> Option<Vec<&'a [u8]>> {
+        let Old::Key(old) = old else { return None };
+        if !new.cells().any(|cell| cell == Cell::Unchanged) {
+            return None;
+        }
+        let cells = self.columns.iter().zip(old.cells().zip(new.cells())).filter(|(column, _)| column.key);
+        let key = cells.map(|(_, (before, after))| match if after == Cell::Unchanged { before } else { after } {
+            Cell::Text(text) => Some(text),
+            Cell::Null | Cell::Unchanged => None,
+        });
+        key.collect()
+    }
+
     #[cold]
     fn error(&self, column: usize, what: &'static str) -> CellError {
         let column = self.schema.columns.get(column).map(|column| column.shape.name.to_string());
@@ -65,8 +80,8 @@ impl TablePlan {
     }
 }
 
-fn prefixes(schema: &TableSchema) -> [Vec<u8>; 5] {
-    [Op::Unspecified, Op::Insert, Op::Update, Op::Delete, Op::Truncate].map(|op| {
+fn prefixes(schema: &TableSchema) -> [Vec<u8>; 6] {
+    [Op::Unspecified, Op::Insert, Op::Update, Op::Delete, Op::Truncate, Op::Read].map(|op| {
         let mut prefix = Vec::new();
         put_number(&mut prefix, field::SCHEMA_ID, schema.id.0.into());
         put_number(&mut prefix, field::OP, op as u64);
@@ -160,6 +175,23 @@ impl ChunkEncoder {
         Ok(())
     }
 
+    /// A row of a copy, its `columns` cells in the order of the plan's schema.
+    ///
+    /// # Errors
+    /// [`CellError`]; the chunk then holds what it held before.
+    pub fn read<'a>(
+        &mut self,
+        plan: &TablePlan,
+        ordinal: u64,
+        columns: usize,
+        cells: impl Iterator<Item = Option<&'a [u8]>>,
+    ) -> Result<(), CellError> {
+        self.row.clear();
+        self.row.write_read(plan, columns, cells)?;
+        self.put(plan, Op::Read, ordinal, true, false);
+        Ok(())
+    }
+
     pub fn truncate(&mut self, plan: &TablePlan, ordinal: u64, cascade: bool, restart_identity: bool) {
         self.row.clear();
         let mut options = Vec::new();
@@ -222,6 +254,23 @@ impl Row {
             }
         }
         self.write_unchanged();
+        Ok(())
+    }
+
+    fn write_read<'a>(
+        &mut self,
+        plan: &TablePlan,
+        columns: usize,
+        cells: impl Iterator<Item = Option<&'a [u8]>>,
+    ) -> Result<(), CellError> {
+        if columns != plan.columns.len() {
+            return Err(plan.error(usize::MAX, WRONG_COLUMNS));
+        }
+        for (index, (column, cell)) in plan.columns.iter().zip(cells).enumerate() {
+            if let Some(text) = cell {
+                write(column, text, plan, index, &mut self.after, &mut self.arrays)?;
+            }
+        }
         Ok(())
     }
 

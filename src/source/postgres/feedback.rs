@@ -37,6 +37,7 @@ pub struct Feedback {
 struct Shared {
     received: AtomicU64,
     asked: Notify,
+    ask: Notify,
 }
 
 /// How often a server that drops readers silent for `wal_sender_timeout` hears from us; zero: it never drops any.
@@ -63,6 +64,11 @@ impl Feedback {
     /// The server has sent up to here.
     pub fn received(&self, received: Lsn) {
         self.shared.received.fetch_max(received.0, Ordering::Relaxed);
+    }
+
+    /// Asks the server how far it is.
+    pub fn ask(&self) {
+        self.shared.ask.notify_one();
     }
 
     /// The server asks for an answer now.
@@ -105,6 +111,7 @@ impl<W: AsyncWrite + Unpin> Task<W> {
             tokio::select! {
                 handed_over = &mut finish => return self.take_leave(handed_over.unwrap_or_default()).await,
                 () = shared.asked.notified() => self.send(false).await?,
+                () = shared.ask.notified() => self.send(true).await?,
                 () = sleep_until(self.sent + self.interval) => self.send(true).await?,
                 () = moved(&mut self.durable, self.sent + COALESCE) => self.send(false).await?,
             }

@@ -80,6 +80,17 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         self.buffered()?.ok_or(Fault::Protocol("a frame vanished"))
     }
 
+    /// The tag of the next frame, waiting until it is there as a whole. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn peek(&mut self) -> Result<u8, Fault> {
+        while self.frame_bytes()?.is_none_or(|total| self.filled.len() < total) {
+            self.fill().await?;
+        }
+        Ok(self.buffer[self.filled.start])
+    }
+
     /// Header and body of the first frame, once its header is there.
     fn frame_bytes(&self) -> Result<Option<usize>, Fault> {
         let filled = &self.buffer[self.filled.clone()];

@@ -24,6 +24,11 @@ impl Idle {
         Self { seen: recorded, recorded, recorded_at: None, asked: false }
     }
 
+    /// Everything before it has come, while no transaction is open.
+    pub fn seen(&self) -> Lsn {
+        self.seen
+    }
+
     pub fn recorded(&self) -> Lsn {
         self.recorded
     }
@@ -48,9 +53,9 @@ impl Idle {
 
     /// What to record now.
     pub fn due(&self, now: Instant) -> Option<Lsn> {
+        let long_ago = self.recorded_at.is_none_or(|at| at + EVERY <= now);
         let much = self.seen.bytes_since(self.recorded) >= BYTES;
-        (self.asked && self.seen > self.recorded || much || self.deadline().is_some_and(|at| at <= now))
-            .then_some(self.seen)
+        (self.seen > self.recorded && (self.asked || long_ago || much)).then_some(self.seen)
     }
 
     /// When something becomes due by itself.
@@ -68,6 +73,8 @@ mod tests {
         let now = Instant::now();
         let mut idle = Idle::new(Lsn(100));
         assert_eq!(idle.due(now + EVERY), None);
+        idle.saw(Lsn(110));
+        assert_eq!(idle.due(now), Some(Lsn(110)), "nothing was recorded yet, so nothing is to be waited for");
         idle.record(Lsn(110), now);
         idle.saw(Lsn(120));
         assert_eq!(idle.due(now), None);

@@ -3,10 +3,13 @@
 //! Bytes come up through `transport`, `frames` and `stream`, become changes in `assemble` and `encode`, and go to the
 //! journal; `feedback` tells the server what is durable. `supervise` keeps it going, `policy` says when not to.
 
+mod added;
 mod assemble;
 mod backoff;
 mod catalogue;
 mod cell;
+mod copy;
+mod described;
 pub mod encode;
 mod fault;
 mod feedback;
@@ -29,7 +32,12 @@ mod tests;
 mod tls;
 mod transport;
 
+pub use backoff::Backoff;
+pub use described::{Described, configured, describe};
+pub use fault::{Fault, ServerError, chain};
 pub use preflight::{Surroundings, preflight};
+pub use simple_query::{Connection, DataRow, Purpose, Row, identifier, literal};
+pub use tables::ServerTable;
 
 use super::status::Reporter;
 use crate::config::PostgresSystem;

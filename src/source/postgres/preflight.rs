@@ -14,21 +14,24 @@ use crate::config::PostgresSystem;
 use crate::model::code::{self, Code};
 use crate::model::finding::Finding;
 use crate::model::name::TableName;
+use crate::model::pattern::Selection;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
 use std::collections::BTreeSet;
 
 /// What of our own side decides how the server is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct Surroundings<'a> {
     /// The data directory holds a journal: a slot may be ours.
     pub journal_exists: bool,
     /// A Tailwater runs on the data directory: a slot in use is in use by it.
     pub running: bool,
+    /// What targets get, over `system.schema.table`: copies read these tables.
+    pub copied: &'a [&'a Selection],
 }
 
 /// Everything found, most of it with SQL; empty when all is well.
-pub async fn preflight(system: &PostgresSystem, surroundings: Surroundings) -> Vec<Finding> {
+pub async fn preflight(system: &PostgresSystem, surroundings: Surroundings<'_>) -> Vec<Finding> {
     let mut look = Look { system, found: Vec::new() };
     if let Err(fault) = look.at_everything(surroundings).await {
         let problem = problem(&fault);
@@ -45,14 +48,15 @@ struct Look<'a> {
 impl Look<'_> {
     /// # Errors
     /// What kept it from looking further.
-    async fn at_everything(&mut self, surroundings: Surroundings) -> Result<(), Fault> {
-        let mut connection = Connection::open(self.system, Purpose::Queries).await?;
+    async fn at_everything(&mut self, surroundings: Surroundings<'_>) -> Result<(), Fault> {
+        let mut connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
         let fits = self.at_settings(&mut connection).await?;
         self.at_slot(&mut connection, surroundings).await?;
         let tables = tables::configured(&mut connection, &self.system.tables).await?;
         self.at_patterns(&mut connection, &tables).await?;
         self.at_identities(&mut connection, &tables).await?;
         self.at_generated_columns(&mut connection, &tables).await?;
+        self.at_copies(&mut connection, &tables, surroundings.copied).await?;
         self.at_publications(&mut connection, &tables).await?;
         if fits {
             self.at_replication(surroundings).await?;
@@ -83,7 +87,7 @@ impl Look<'_> {
         Ok(self.found[found_before..].iter().all(|finding| finding.problem.code == code::LOG_UNBOUNDED))
     }
 
-    async fn at_slot(&mut self, connection: &mut Connection, surroundings: Surroundings) -> Result<(), Fault> {
+    async fn at_slot(&mut self, connection: &mut Connection, surroundings: Surroundings<'_>) -> Result<(), Fault> {
         let name = &self.system.slot;
         let rows = connection.query(&format!("{SLOT} WHERE slot_name = {}", literal(name))).await?;
         let Some(slot) = rows.first() else { return self.at_room_for_a_slot(connection).await };
@@ -126,7 +130,7 @@ impl Look<'_> {
         for pattern in &self.system.tables.include {
             let some = tables.iter().map(|table| &table.name).chain(unlogged.iter().map(|(name, _)| name));
             if !some.map(ToString::to_string).any(|name| pattern.matches(&name)) {
-                let message = format!("{pattern} matches no table of database {:?}", self.system.database);
+                let message = format!("{pattern} matches no table of database {:?}", self.system.endpoint.database);
                 self.warning(code::NOTHING_MATCHES, message, []);
             }
         }
@@ -176,6 +180,38 @@ impl Look<'_> {
         Ok(())
     }
 
+    /// The stream needs no right on a table; whoever copies it reads it like anybody.
+    async fn at_copies(
+        &mut self,
+        connection: &mut Connection,
+        tables: &[ServerTable],
+        copied: &[&Selection],
+    ) -> Result<(), Fault> {
+        let user = identifier(&self.system.endpoint.user);
+        for row in connection.query(NOT_READABLE).await? {
+            let name = TableName::new(text(&row, 0)?, text(&row, 1)?);
+            let place = self.place(&name);
+            let is_copied = copied.iter().any(|selection| selection.matches(&place));
+            if !is_copied || !tables.iter().any(|table| table.name == name) {
+                continue;
+            }
+            let schema = (!row.is_true(2)).then(|| {
+                ("USAGE on its schema", format!("GRANT USAGE ON SCHEMA {} TO {user};", identifier(&name.schema)))
+            });
+            let table = (!row.is_true(3))
+                .then(|| ("SELECT on it", format!("GRANT SELECT ON TABLE {} TO {user};", quoted(&name))));
+            let (lacking, sql): (Vec<_>, Vec<_>) = schema.into_iter().chain(table).unzip();
+            let message = format!(
+                "a target gets the table, and {:?} cannot read it for a copy: it lacks {}",
+                self.system.endpoint.user,
+                lacking.join(" and ")
+            );
+            let problem = Problem::new(code::PERMISSION_MISSING, message);
+            self.found.push(Finding::error(place, problem).mended_by(sql));
+        }
+        Ok(())
+    }
+
     async fn at_publications(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
         let mut lacking = BTreeSet::new();
         let mut statements = Vec::new();
@@ -199,7 +235,7 @@ impl Look<'_> {
             let lacking: Vec<_> = lacking.into_iter().collect();
             let message = format!(
                 "{:?} cannot set the publications: {}; a superuser can, and what it makes is used as it is",
-                self.system.user,
+                self.system.endpoint.user,
                 lacking.join(", ")
             );
             self.error(code::PERMISSION_MISSING, message, statements);
@@ -208,11 +244,11 @@ impl Look<'_> {
     }
 
     /// The only proof that replication is let in, is to be let in.
-    async fn at_replication(&mut self, surroundings: Surroundings) -> Result<(), Fault> {
-        let Err(fault) = Connection::open(self.system, Purpose::Replication).await else { return Ok(()) };
+    async fn at_replication(&mut self, surroundings: Surroundings<'_>) -> Result<(), Fault> {
+        let Err(fault) = Connection::open(&self.system.endpoint, Purpose::Replication).await else { return Ok(()) };
         match &fault {
             Fault::Server(error) if error.sqlstate == "42501" => {
-                let sql = format!("ALTER ROLE {} WITH REPLICATION;", identifier(&self.system.user));
+                let sql = format!("ALTER ROLE {} WITH REPLICATION;", identifier(&self.system.endpoint.user));
                 self.error(code::PERMISSION_MISSING, error.to_string(), [sql]);
             }
             // The running Tailwater has the walsender that it needs.
@@ -255,6 +291,13 @@ const NOT_LOGGED: &str = "SELECT n.nspname, c.relname, c.relkind = 'f' FROM pg_c
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE (c.relkind = 'f' OR c.relkind IN ('r', 'p') AND c.relpersistence = 'u') \
      AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1, 2";
+
+/// Tables that the user cannot read, with what it has of the two rights.
+const NOT_READABLE: &str = "SELECT n.nspname, c.relname, pg_catalog.has_schema_privilege(n.oid, 'USAGE'), \
+     pg_catalog.has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') \
+     AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) \
+     ORDER BY 1, 2";
 
 const WRITTEN: &str = "SELECT coalesce(n_tup_upd, 0), coalesce(n_tup_del, 0) FROM pg_catalog.pg_stat_all_tables";
 

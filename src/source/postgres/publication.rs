@@ -136,6 +136,24 @@ pub async fn look(
     Ok(outlooks)
 }
 
+/// Whether one of the two carries the table now.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn carries(connection: &mut Connection, system: &PostgresSystem, table: &TableName) -> Result<bool, Fault> {
+    let names = names(&system.publication).map(|name| literal(&name)).join(", ");
+    let sql = format!(
+        "SELECT 1 FROM pg_catalog.pg_publication_tables WHERE pubname IN ({names}) AND schemaname = {} AND tablename = {}",
+        literal(&table.schema),
+        literal(&table.table)
+    );
+    Ok(!connection.query(&sql).await?.is_empty())
+}
+
+fn names(publication: &str) -> [String; 2] {
+    [publication.to_owned(), format!("{publication}{SUFFIX}")]
+}
+
 fn wanted(publication: &str, tables: &[ServerTable]) -> [Wanted; 2] {
     let of = |name: String, updates_and_deletes: bool| {
         let fits = |table: &&ServerTable| (table.identity != Identity::Nothing) == updates_and_deletes;
@@ -147,7 +165,8 @@ fn wanted(publication: &str, tables: &[ServerTable]) -> [Wanted; 2] {
             tables: tables.into_iter().map(|table| table.name.clone()).collect(),
         }
     };
-    [of(publication.to_owned(), true), of(format!("{publication}{SUFFIX}"), false)]
+    let [all, inserts_only] = names(publication);
+    [of(all, true), of(inserts_only, false)]
 }
 
 async fn may_create(connection: &mut Connection) -> Result<bool, Fault> {

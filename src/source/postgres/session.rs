@@ -5,6 +5,7 @@
 
 use super::assemble::Assembly;
 use super::catalogue;
+use super::copy::Copier;
 use super::fault::Fault;
 use super::feedback::{self, Feedback};
 use super::identity::{self, Server, Start};
@@ -56,11 +57,12 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         () = context.stop.cancelled() => return Ok(()),
     };
     // Inside a large transaction of other tables the server answers only every half of its own timeout.
-    frames.set_silence_max(context.system.silence_max.max(server.wal_sender_timeout));
+    frames.set_silence_max(context.system.endpoint.silence_max.max(server.wal_sender_timeout));
     let interval = feedback::interval(server.wal_sender_timeout);
     let mut stream = Stream {
         feedback: Feedback::spawn(write, intake.durable(), interval, context.reporter.clone()),
         side: Side::spawn(context.system.clone(), context.journal.clone(), context.reporter.clone(), seen),
+        copier: Copier::spawn(context.system.clone(), context.journal.clone(), context.reporter.clone()),
         selection: &context.system.tables,
         reporter: context.reporter.clone(),
         assembly: Assembly::new(checkpoint.flushed),
@@ -86,7 +88,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
 async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let Context { system, journal, reporter, .. } = context;
     let known = journal.checkpoint(&system.name).map(|Checkpoint::Postgres(checkpoint)| checkpoint);
-    let mut connection = Connection::open(system, Purpose::Replication).await?;
+    let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
     let last = known.as_ref().and_then(|checkpoint| checkpoint.last);
     let server = identity::read(&mut connection, system, last).await?;
     reporter.log_end(server.flushed);

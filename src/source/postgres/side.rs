@@ -1,10 +1,11 @@
-//! A second connection beside the stream: primary keys when asked, what the server retains for our slot, and whether the
-//! publications still carry the configured tables.
+//! A second connection beside the stream: primary keys when asked, what the server retains for our slot, whether the
+//! publications still carry the configured tables, and whether a copied one has got columns.
 //!
 //! A task of its own, so that it also looks while the stream waits for the journal. It reconnects by itself; a question
 //! waits for its answer meanwhile, and the stream with it. A table that is new, or whose identity changed, moves into its
 //! publication here: the stream goes on and carries it from that moment.
 
+use super::added;
 use super::fault::{Fault, chain};
 use super::publication::{self, History};
 use super::session::{captured, tell_tables};
@@ -55,7 +56,7 @@ impl Side {
         seen: (Vec<ServerTable>, Vec<(TableName, Problem)>),
     ) -> Self {
         let (questions, asked) = mpsc::channel(1);
-        let answer_max = system.silence_max;
+        let answer_max = system.endpoint.silence_max;
         let watch = Watch { system, journal, reporter, seen };
         Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
@@ -100,7 +101,7 @@ impl Watch {
         asked: &mut mpsc::Receiver<Question>,
         open_question: &mut Option<Question>,
     ) -> Result<Infallible, Fault> {
-        let mut connection = Connection::open(&self.system, Purpose::Queries).await?;
+        let mut connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -116,6 +117,7 @@ impl Watch {
                 _ = poll.tick() => {
                     look_at_slot(&mut connection, &self.system, &self.reporter).await?;
                     self.look_at_tables(&mut connection).await?;
+                    added::copy_again(&mut connection, &self.journal, &self.system.name).await?;
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::fault::{Fault, ServerError};
 use super::frames::{Frame, Frames};
 use super::startup;
 use super::transport::{self, Stream};
-use crate::config::PostgresSystem;
+use crate::config::PostgresEndpoint;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use std::str::FromStr;
@@ -30,6 +30,52 @@ pub type WriteStream = WriteHalf<Stream>;
 pub struct Connection {
     frames: ReadFrames,
     write: WriteStream,
+}
+
+/// One row as the server sent it.
+#[derive(Debug, Clone, Copy)]
+pub struct DataRow<'a> {
+    columns: usize,
+    /// Checked: walking it cannot fail.
+    cells: &'a [u8],
+}
+
+impl<'a> DataRow<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        let (count, cells) = body.split_first_chunk::<2>()?;
+        let columns = usize::from(u16::from_be_bytes(*count));
+        let mut rest = cells;
+        for _ in 0..columns {
+            (_, rest) = split_cell(rest)?;
+        }
+        rest.is_empty().then_some(Self { columns, cells })
+    }
+
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// `None` for null.
+    pub fn cells(&self) -> impl Iterator<Item = Option<&'a [u8]>> + use<'a> {
+        let mut rest = self.cells;
+        std::iter::from_fn(move || {
+            let (cell, after) = split_cell(rest)?;
+            rest = after;
+            Some(cell)
+        })
+    }
+
+    /// Bytes on the wire.
+    pub fn bytes(&self) -> usize {
+        self.cells.len()
+    }
+}
+
+fn split_cell(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else { return Some((None, rest)) };
+    let (cell, rest) = rest.split_at_checked(length)?;
+    Some((Some(cell), rest))
 }
 
 /// One row of text cells.
@@ -66,12 +112,12 @@ impl Connection {
     ///
     /// # Errors
     /// Any [`Fault`] of transport or login.
-    pub async fn open(system: &PostgresSystem, purpose: Purpose) -> Result<Self, Fault> {
-        let transport = transport::open(system).await?;
+    pub async fn open(endpoint: &PostgresEndpoint, purpose: Purpose) -> Result<Self, Fault> {
+        let transport = transport::open(endpoint).await?;
         let security = startup::Security { private: transport.private, channel_binding: transport.channel_binding };
         let (read, mut write) = tokio::io::split(transport.stream);
-        let mut frames = Frames::new(read, system.silence_max);
-        startup::log_in(&mut frames, &mut write, system, purpose, security).await?;
+        let mut frames = Frames::new(read, endpoint.silence_max);
+        startup::log_in(&mut frames, &mut write, endpoint, purpose, security).await?;
         Ok(Self { frames, write })
     }
 
@@ -97,6 +143,101 @@ impl Connection {
                 return Err(Fault::Server(error));
             }
         }
+    }
+
+    /// Sends one statement whose rows are then taken with [`Self::next_row`], to its end.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn start(&mut self, sql: &str) -> Result<(), Fault> {
+        self.send(sql).await
+    }
+
+    /// The next row of the statement that was started; `None` after the last.
+    ///
+    /// # Errors
+    /// As [`Self::query`]. After [`Fault::Server`] the connection may be used again.
+    pub async fn next_row(&mut self) -> Result<Option<DataRow<'_>>, Fault> {
+        let mut failed = None;
+        loop {
+            // Asked for twice, because a frame that is given back cannot be looked at before.
+            match self.frames.peek().await? {
+                b'D' => break,
+                b'Z' => {
+                    self.frames.next().await?;
+                    return failed.map_or(Ok(None), |error| Err(Fault::Server(error)));
+                }
+                b'E' => {
+                    let error = ServerError::parse(self.frames.next().await?.body);
+                    if error.sqlstate.starts_with("57P") {
+                        return Err(Fault::Server(error));
+                    }
+                    failed = Some(error);
+                }
+                b'T' | b'C' | b'I' => drop(self.frames.next().await?),
+                _ => pass_over(self.frames.next().await?)?,
+            }
+        }
+        let frame = self.frames.next().await?;
+        DataRow::parse(frame.body).map(Some).ok_or(Fault::Protocol("a broken data row"))
+    }
+
+    /// Sends a `COPY … FROM STDIN` and its data, in the text format.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn copy_in(&mut self, sql: &str, data: &[u8]) -> Result<(), Fault> {
+        const PIECE_BYTES: usize = 1 << 20;
+        self.send(sql).await?;
+        loop {
+            let frame = self.frames.next().await?;
+            match frame.tag {
+                b'G' => break,
+                b'E' => {
+                    let error = ServerError::parse(frame.body);
+                    return Err(self.after(error).await);
+                }
+                _ => pass_over(frame)?,
+            }
+        }
+        for piece in data.chunks(PIECE_BYTES) {
+            let length = u32::try_from(piece.len() + 4).map_err(|_| Fault::Protocol("a piece too long"))?;
+            self.write.write_all(&[b"d", &length.to_be_bytes()[..]].concat()).await?;
+            self.write.write_all(piece).await?;
+        }
+        let mut end = BytesMut::new();
+        frontend::copy_done(&mut end);
+        self.write.write_all(&end).await?;
+        self.write.flush().await?;
+        loop {
+            let frame = self.frames.next().await?;
+            match frame.tag {
+                b'Z' => return Ok(()),
+                b'E' => {
+                    let error = ServerError::parse(frame.body);
+                    return Err(self.after(error).await);
+                }
+                b'C' => {}
+                _ => pass_over(frame)?,
+            }
+        }
+    }
+
+    /// Waits for what follows an error, so that the connection may be used again.
+    async fn after(&mut self, error: ServerError) -> Fault {
+        while !error.sqlstate.starts_with("57P") {
+            match self.frames.next().await {
+                Ok(frame) if frame.tag == b'Z' => break,
+                Ok(_) => {}
+                Err(fault) => return fault,
+            }
+        }
+        Fault::Server(error)
+    }
+
+    /// From here on silence is no fault: somebody else watches over the connection.
+    pub fn wait_for_ever(&mut self) {
+        self.frames.set_silence_max(Duration::MAX);
     }
 
     /// As [`Self::query`], for what may take for ever on the server: calls `waiting` each time it was silent that long.
@@ -165,20 +306,8 @@ pub fn pass_over(frame: Frame<'_>) -> Result<(), Fault> {
 }
 
 fn data_row(body: &[u8]) -> Option<Row> {
-    let (count, mut rest) = body.split_first_chunk::<2>()?;
-    let mut cells = Vec::new();
-    for _ in 0..u16::from_be_bytes(*count) {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        rest = after;
-        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
-            cells.push(None);
-            continue;
-        };
-        let (cell, after) = rest.split_at_checked(length)?;
-        rest = after;
-        cells.push(Some(String::from_utf8(cell.to_vec()).ok()?));
-    }
-    rest.is_empty().then_some(Row(cells))
+    let text = |cell: Option<&[u8]>| cell.map(|cell| String::from_utf8(cell.to_vec())).transpose().ok();
+    DataRow::parse(body)?.cells().map(text).collect::<Option<_>>().map(Row)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use super::fault::{Fault, ServerError};
 use super::frames::Frames;
 use super::simple_query::{Purpose, pass_over};
-use crate::config::PostgresSystem;
+use crate::config::PostgresEndpoint;
 use crate::model::code;
 use crate::model::problem::Problem;
 use bytes::BytesMut;
@@ -46,7 +46,7 @@ pub struct Security {
 pub async fn log_in<R, W>(
     frames: &mut Frames<R>,
     write: &mut W,
-    system: &PostgresSystem,
+    endpoint: &PostgresEndpoint,
     purpose: Purpose,
     security: Security,
 ) -> Result<(), Fault>
@@ -55,9 +55,9 @@ where
     W: AsyncWrite + Unpin,
 {
     let mut message = BytesMut::new();
-    frontend::startup_message(parameters(system, purpose, &format!("tailwater/{}", system.name)), &mut message)?;
+    frontend::startup_message(parameters(endpoint, purpose, &endpoint.application), &mut message)?;
     send(write, &message).await?;
-    let mut login = Login { system, security, scram: None };
+    let mut login = Login { endpoint, security, scram: None };
     loop {
         let frame = frames.next().await?;
         match frame.tag {
@@ -76,12 +76,12 @@ where
 }
 
 fn parameters<'a>(
-    system: &'a PostgresSystem,
+    endpoint: &'a PostgresEndpoint,
     purpose: Purpose,
     application: &'a str,
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
     let replication = (purpose == Purpose::Replication).then_some(("replication", "database"));
-    [("user", system.user.as_str()), ("database", system.database.as_str()), ("application_name", application)]
+    [("user", endpoint.user.as_str()), ("database", endpoint.database.as_str()), ("application_name", application)]
         .into_iter()
         .chain(replication)
         .chain(SETTINGS)
@@ -93,7 +93,7 @@ async fn send<W: AsyncWrite + Unpin>(write: &mut W, message: &[u8]) -> Result<()
 }
 
 struct Login<'a> {
-    system: &'a PostgresSystem,
+    endpoint: &'a PostgresEndpoint,
     security: Security,
     scram: Option<ScramSha256>,
 }
@@ -109,7 +109,7 @@ impl Login<'_> {
             3 => return Err(unsafe_login("the password in clear over a connection that others can read")),
             5 => {
                 let salt = body.first_chunk().ok_or(Fault::Protocol("a short md5 salt"))?;
-                let hash = md5_hash(self.system.user.as_bytes(), self.password()?, *salt);
+                let hash = md5_hash(self.endpoint.user.as_bytes(), self.password()?, *salt);
                 frontend::password_message(hash.as_bytes(), &mut answer)?;
             }
             10 => self.scram_start(body, &mut answer)?,
@@ -155,10 +155,10 @@ impl Login<'_> {
 
     fn password(&self) -> Result<&[u8], Fault> {
         let missing = || {
-            let message = format!("the server asks {:?} for a password and none is configured", self.system.user);
+            let message = format!("the server asks {:?} for a password and none is configured", self.endpoint.user);
             Fault::Retry(Problem::new(code::AUTHENTICATION_FAILED, message))
         };
-        self.system.password.as_ref().map(|password| password.expose_secret().as_bytes()).ok_or_else(missing)
+        self.endpoint.password.as_ref().map(|password| password.expose_secret().as_bytes()).ok_or_else(missing)
     }
 }
 

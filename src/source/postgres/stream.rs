@@ -4,6 +4,7 @@
 //! server waits; `feedback` keeps it company.
 
 use super::assemble::{Assembly, Completed, Step};
+use super::copy::{Copier, Request, Standing};
 use super::encode::TablePlan;
 use super::fault::{Fault, ServerError};
 use super::feedback::Feedback;
@@ -13,11 +14,12 @@ use super::side::Side;
 use super::simple_query::{ReadFrames, pass_over};
 use crate::decode::postgres::message::Relation;
 use crate::decode::postgres::types;
-use crate::journal::{Commit, Intake};
+use crate::journal::{Commit, CopyProgress, Intake};
 use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
 use crate::model::name::TableName;
 use crate::model::pattern::Selection;
 use crate::model::position::{Lsn, Position};
+use crate::model::schema::SchemaId;
 use crate::model::time::UnixMicros;
 use crate::source::status::Reporter;
 use std::convert::Infallible;
@@ -29,6 +31,7 @@ pub struct Stream<'a> {
     pub selection: &'a Selection,
     pub feedback: Feedback,
     pub side: Side,
+    pub copier: Copier,
     pub reporter: Reporter,
     pub checkpoint: PostgresCheckpoint,
     pub assembly: Assembly,
@@ -56,19 +59,37 @@ impl Stream<'_> {
                 if self.assembly.is_full_for(frame.body.len()) {
                     self.hand_over_chunk().await?;
                 }
-                match self.take(frame)? {
-                    Step::Taken => {}
-                    Step::Relation(relation) => self.describe(&relation).await?,
-                    Step::Commit(completed) => self.commit(completed).await?,
-                    Step::Nothing(end_lsn) => self.idle.saw(end_lsn),
+                let standing = match self.take(frame)? {
+                    Step::Taken => None,
+                    Step::Begin { commit_lsn, xid } => Some(Standing::Begin { commit_lsn, xid }),
+                    Step::Relation(relation) => {
+                        self.describe(&relation).await?;
+                        None
+                    }
+                    Step::Commit(completed) => {
+                        let end_lsn = completed.end_lsn;
+                        self.commit(completed).await?;
+                        Some(Standing::Between(end_lsn))
+                    }
+                    Step::Nothing(end_lsn) => {
+                        self.idle.saw(end_lsn);
+                        Some(Standing::Between(end_lsn))
+                    }
+                };
+                if let Some(standing) = standing {
+                    self.stand(standing).await?;
                 }
             }
             self.settle().await?;
+            if !self.assembly.in_transaction() {
+                self.stand(Standing::Between(self.idle.seen())).await?;
+            }
             let deadline = if self.assembly.in_transaction() { None } else { self.idle.deadline() };
             tokio::select! {
                 filled = frames.fill() => filled?,
                 fault = self.feedback.failed() => return Err(fault),
                 fault = self.side.failed() => return Err(fault),
+                request = self.copier.gate.next() => self.hear(request)?,
                 () = at(deadline) => {}
             }
         }
@@ -133,7 +154,7 @@ impl Stream<'_> {
 
     async fn commit(&mut self, completed: Completed) -> Result<(), Fault> {
         self.hand_over_chunk().await?;
-        let Completed { fingerprint, end_lsn, changes, schemas } = completed;
+        let Completed { fingerprint, end_lsn, changes, schemas, moved } = completed;
         self.checkpoint.flushed = end_lsn;
         self.checkpoint.last = Some(fingerprint);
         let commit = Commit {
@@ -143,6 +164,8 @@ impl Stream<'_> {
             changes,
             schemas,
             checkpoint: Checkpoint::Postgres(self.checkpoint.clone()),
+            copy: None,
+            moved,
         };
         self.intake.commit(commit).await?;
         self.idle.record(end_lsn, Instant::now());
@@ -152,9 +175,96 @@ impl Stream<'_> {
         Ok(())
     }
 
+    /// Stands still while the copier wants it here.
+    async fn stand(&mut self, standing: Standing) -> Result<(), Fault> {
+        if self.copier.gate.meet(standing) {
+            self.serve_copier(standing).await?;
+        }
+        self.copier.gate.pass(standing);
+        Ok(())
+    }
+
+    /// Journals what the copier brings, until it lets the stream go.
+    async fn serve_copier(&mut self, standing: Standing) -> Result<(), Fault> {
+        let mut unfinished = false;
+        loop {
+            let request = tokio::select! {
+                request = self.copier.gate.next() => request,
+                fault = self.feedback.failed() => return Err(fault),
+                fault = self.side.failed() => return Err(fault),
+            };
+            match request {
+                Some(Request::Describe(shape, described)) => {
+                    // Whoever asked may have given up meanwhile.
+                    let _ = described.send(self.intake.describe(&shape).await?);
+                }
+                Some(Request::Chunk(chunk)) => {
+                    self.intake.chunk(chunk).await?;
+                    unfinished = true;
+                }
+                Some(Request::Commit { progress, schema, changes }) => {
+                    self.intake.commit(self.copy_step(progress, schema, changes)).await?;
+                    unfinished = false;
+                }
+                Some(Request::Settle(settled)) => {
+                    // Nothing is open, so nothing is forgotten.
+                    self.intake.abandon().await?;
+                    let _ = settled.send(());
+                }
+                Some(Request::Hold(claim)) => {
+                    self.copier.gate.claim(claim);
+                    if !self.copier.gate.meet(standing) {
+                        self.feedback.ask();
+                        break;
+                    }
+                }
+                Some(Request::Release) | None => break,
+            }
+        }
+        if unfinished {
+            self.intake.abandon().await?;
+        }
+        Ok(())
+    }
+
+    /// A request while the stream goes on.
+    fn hear(&mut self, request: Option<Request>) -> Result<(), Fault> {
+        match request {
+            Some(Request::Hold(claim)) => {
+                self.copier.gate.claim(claim);
+                // So that an idle server says how far it is.
+                self.feedback.ask();
+                Ok(())
+            }
+            // Of a copier that was too late: the stream had gone on, or never stood.
+            Some(Request::Release) => {
+                self.copier.gate.disclaim();
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            // Its task ended by a bug; a new session has a new one.
+            None => Err(Fault::Closed),
+        }
+    }
+
+    /// A step of a copy, in its place behind what was journaled last. The checkpoint stays.
+    fn copy_step(&self, progress: CopyProgress, schema: SchemaId, changes: u64) -> Commit {
+        Commit {
+            position: Position::Postgres { commit_lsn: self.checkpoint.flushed },
+            commit_time: UnixMicros::now(),
+            transaction: String::new(),
+            changes,
+            schemas: vec![schema],
+            checkpoint: Checkpoint::Postgres(self.checkpoint.clone()),
+            copy: Some(progress),
+            moved: Vec::new(),
+        }
+    }
+
     /// After all that one read brought: tell the status, record an idle position.
     async fn settle(&mut self) -> Result<(), Fault> {
         self.feedback.received(self.tally.received);
+        self.copier.received.send_replace(self.tally.received);
         if self.tally.transactions > 0 {
             self.reporter.journaled(self.tally.transactions, self.tally.changes, self.tally.last_commit);
             self.tally = Tally { received: self.tally.received, ..Tally::default() };

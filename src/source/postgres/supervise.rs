@@ -18,7 +18,7 @@ const WELL_AFTER: Duration = Duration::from_secs(30);
 
 pub async fn run(context: Context) {
     let mut intake = context.journal.intake(&context.system.name);
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     let mut told = None;
     while !context.stop.is_cancelled() {
         let started = Instant::now();

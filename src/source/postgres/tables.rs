@@ -68,8 +68,8 @@ fn choose(found: &HashMap<u32, Found>, selection: &Selection) -> Vec<ServerTable
     tables
 }
 
-/// The columns of a table's primary key, in key order; none without one. Replica identity FULL marks every column as key,
-/// so the stream alone cannot tell.
+/// The columns of a table's primary key, in key order; none without one, or with a deferrable one. Replica identity FULL
+/// marks every column as key, so the stream alone cannot tell.
 ///
 /// # Errors
 /// Those of the connection.
@@ -79,7 +79,7 @@ pub async fn primary_key(connection: &mut Connection, table: &TableName) -> Resu
          JOIN pg_catalog.pg_class c ON c.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum \
-         WHERE i.indisprimary AND k.place <= i.indnkeyatts AND n.nspname = {} AND c.relname = {} ORDER BY k.place",
+         WHERE i.indisprimary AND i.indimmediate AND k.place <= i.indnkeyatts AND n.nspname = {} AND c.relname = {} ORDER BY k.place",
         literal(&table.schema),
         literal(&table.table)
     );

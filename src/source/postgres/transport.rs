@@ -5,7 +5,7 @@
 
 use super::fault::Fault;
 use super::tls;
-use crate::config::{Host, PostgresSystem, Tls};
+use crate::config::{Host, PostgresEndpoint, Tls};
 use crate::model::code;
 use crate::model::problem::Problem;
 use bytes::BytesMut;
@@ -34,10 +34,10 @@ pub struct Transport {
 }
 
 /// `host:port`, or the socket's path.
-pub fn address(system: &PostgresSystem) -> String {
-    match &system.host {
-        Host::Tcp(host) => format!("{host}:{}", system.port),
-        Host::Unix(directory) => socket_path(directory, system.port),
+pub fn address(endpoint: &PostgresEndpoint) -> String {
+    match &endpoint.host {
+        Host::Tcp(host) => format!("{host}:{}", endpoint.port),
+        Host::Unix(directory) => socket_path(directory, endpoint.port),
     }
 }
 
@@ -47,23 +47,23 @@ fn socket_path(directory: &Path, port: u16) -> String {
 
 /// # Errors
 /// [`Fault::Connect`] and [`Fault::Tls`]; [`Fault::Retry`] when the server does not do TLS.
-pub async fn open(system: &PostgresSystem) -> Result<Transport, Fault> {
-    let too_long = |_| Fault::Connect { address: address(system), source: io::ErrorKind::TimedOut.into() };
-    timeout(CONNECT_MAX, connect(system)).await.map_err(too_long)?
+pub async fn open(endpoint: &PostgresEndpoint) -> Result<Transport, Fault> {
+    let too_long = |_| Fault::Connect { address: address(endpoint), source: io::ErrorKind::TimedOut.into() };
+    timeout(CONNECT_MAX, connect(endpoint)).await.map_err(too_long)?
 }
 
-async fn connect(system: &PostgresSystem) -> Result<Transport, Fault> {
-    let failed = |source| Fault::Connect { address: address(system), source };
-    match &system.host {
+async fn connect(endpoint: &PostgresEndpoint) -> Result<Transport, Fault> {
+    let failed = |source| Fault::Connect { address: address(endpoint), source };
+    match &endpoint.host {
         Host::Unix(directory) => {
-            let stream = UnixStream::connect(socket_path(directory, system.port)).await.map_err(failed)?;
+            let stream = UnixStream::connect(socket_path(directory, endpoint.port)).await.map_err(failed)?;
             Ok(Transport { stream: Box::new(stream), private: true, channel_binding: None })
         }
         Host::Tcp(host) => {
-            let stream = tcp(host, system.port).await.map_err(failed)?;
-            match &system.tls {
+            let stream = tcp(host, endpoint.port).await.map_err(failed)?;
+            match &endpoint.tls {
                 Tls::Disable => Ok(Transport { stream: Box::new(stream), private: false, channel_binding: None }),
-                Tls::VerifyFull { ca_file } => encrypt(system, stream, host, ca_file.as_deref()).await,
+                Tls::VerifyFull { ca_file } => encrypt(endpoint, stream, host, ca_file.as_deref()).await,
             }
         }
     }
@@ -84,7 +84,7 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 }
 
 async fn encrypt(
-    system: &PostgresSystem,
+    endpoint: &PostgresEndpoint,
     mut stream: TcpStream,
     host: &str,
     ca_file: Option<&Path>,
@@ -95,17 +95,17 @@ async fn encrypt(
     match stream.read_u8().await? {
         b'S' => {}
         b'N' => {
-            let message = format!("{} answers that it does not do TLS", address(system));
+            let message = format!("{} answers that it does not do TLS", address(endpoint));
             return Err(Fault::Retry(Problem::new(code::TLS_FAILED, message)));
         }
         // An error message instead: the postmaster has no process for us now.
         b'E' => {
-            let message = format!("{} cannot start a process for the connection", address(system));
+            let message = format!("{} cannot start a process for the connection", address(endpoint));
             return Err(Fault::Retry(Problem::new(code::SERVER_UNAVAILABLE, message)));
         }
         _ => return Err(Fault::Protocol("the answer to SSLRequest is neither S nor N")),
     }
-    let failed = |source| Fault::Tls { address: address(system), source };
+    let failed = |source| Fault::Tls { address: address(endpoint), source };
     let stream = tls::shake_hands(stream, host, ca_file).await.map_err(failed)?;
     let channel_binding = tls::channel_binding(&stream);
     Ok(Transport { stream: Box::new(stream), private: true, channel_binding })

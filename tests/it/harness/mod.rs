@@ -16,6 +16,7 @@ pub mod schema;
 pub mod tailwater;
 pub mod tls;
 pub mod value;
+pub mod warehouse;
 
 use std::time::{Duration, Instant};
 

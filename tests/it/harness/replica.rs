@@ -4,9 +4,13 @@
 //! transaction. Everything that the API rules out is an error here: an insert of a key that is there, an update of a row that
 //! is not, a schema used before it was sent, a sequence or a commit position that goes back. Surprise: a transaction that was
 //! delivered before is skipped only after it proved to be the same one.
+//!
+//! While a copy of a table runs, and before the first one of tables that held rows already ([`Replica::of_filled_tables`]),
+//! changes may be of rows that are not here yet, and rows of the copy may be newer than their place. From its end on
+//! everything is strict again.
 
 use super::schema::{Row, Schema};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tailwater::wire::api::v1::{self, Op, frame, position};
 
@@ -23,6 +27,11 @@ pub struct Replica {
     pub redelivered: u64,
     /// The server said that it cannot go on from where this replica is.
     pub gone: Option<v1::ResumePointGone>,
+    /// Copies that ended, each with its table and the rows that it read.
+    pub copies: Vec<(String, u64)>,
+    copying: BTreeSet<String>,
+    /// Rows are here only after a copy.
+    filled: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +57,16 @@ pub enum Table {
 pub const LEDGER: &str = "ledger";
 
 impl Replica {
+    /// Of tables that may hold rows from before anything was captured: they are whole from their first copy's end on.
+    pub fn of_filled_tables() -> Self {
+        Self { filled: true, ..Self::default() }
+    }
+
+    /// Whether everything that this table holds must be here.
+    fn is_whole(&self, table: &str) -> bool {
+        !self.copying.contains(table) && (!self.filled || self.copies.iter().any(|(copied, _)| copied == table))
+    }
+
     pub fn last_sequence(&self) -> u64 {
         self.applied.last().map_or(0, |transaction| transaction.sequence)
     }
@@ -76,8 +95,13 @@ impl Replica {
             };
         }
         let last = self.applied.iter().rev().find(|last| last.system == transaction.system);
-        if let Some(last) = last.filter(|last| last.commit_lsn >= transaction.commit_lsn) {
+        if let Some(last) = last.filter(|last| !last.may_come_before(&transaction)) {
             return Err(format!("not in commit order: {transaction:?} after {last:?}"));
+        }
+        match open.snapshot {
+            Some(Snapshot::Begin { table }) => self.begin_copy(table),
+            Some(Snapshot::End { table, rows }) => self.end_copy(table, rows)?,
+            None => {}
         }
         for (schema, change) in &open.changes {
             self.apply(schema, change).map_err(|error| format!("{error}, in {transaction:?}"))?;
@@ -86,10 +110,47 @@ impl Replica {
         Ok(())
     }
 
-    fn apply(&mut self, schema: &Schema, change: &v1::Change) -> Result<(), String> {
-        let table = self.tables.entry(schema.table.clone()).or_insert_with(|| Table::for_schema(schema));
-        table.apply(schema, change).map_err(|error| format!("{}, change {}: {error}", schema.table, change.ordinal))
+    /// Of a table without key rows cannot be told apart, so it starts anew.
+    fn begin_copy(&mut self, table: String) {
+        if let Some(Table::Bag(rows)) = self.tables.get_mut(&table) {
+            rows.clear();
+        }
+        self.copying.insert(table);
     }
+
+    fn end_copy(&mut self, table: String, rows: u64) -> Result<(), String> {
+        if !self.copying.remove(&table) {
+            return Err(format!("a SnapshotEnd of {table} without its SnapshotBegin"));
+        }
+        self.copies.push((table, rows));
+        Ok(())
+    }
+
+    fn apply(&mut self, schema: &Schema, change: &v1::Change) -> Result<(), String> {
+        if change.op() == Op::Read && !self.copying.contains(&schema.table) {
+            return Err(format!("{}, change {}: a row of a copy that does not run", schema.table, change.ordinal));
+        }
+        let known = if self.is_whole(&schema.table) { Known::All } else { Known::Some };
+        let table = self.tables.entry(schema.table.clone()).or_insert_with(|| Table::for_schema(schema));
+        table
+            .apply(schema, change, known)
+            .map_err(|error| format!("{}, change {}: {error}", schema.table, change.ordinal))
+    }
+}
+
+impl Transaction {
+    /// A step of a copy, which has no id, stands where the transaction before it ends, and the next may begin right there.
+    fn may_come_before(&self, next: &Self) -> bool {
+        let is_step = self.id.is_empty() || next.id.is_empty();
+        self.commit_lsn < next.commit_lsn || is_step && self.commit_lsn == next.commit_lsn
+    }
+}
+
+/// Which of a table's rows are here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    All,
+    Some,
 }
 
 impl Table {
@@ -101,11 +162,23 @@ impl Table {
         }
     }
 
-    fn apply(&mut self, schema: &Schema, change: &v1::Change) -> Result<(), String> {
+    fn apply(&mut self, schema: &Schema, change: &v1::Change, known: Known) -> Result<(), String> {
         let row = |bytes: &Option<prost::bytes::Bytes>| bytes.as_ref().map(|bytes| schema.row(bytes)).transpose();
         let (before, after) = (row(&change.before)?, row(&change.after)?);
         match (change.op(), before, after) {
-            (Op::Insert, None, Some(after)) => self.insert(schema, after),
+            (Op::Insert, None, Some(after)) if known == Known::All => self.insert(schema, after),
+            (Op::Insert | Op::Read, None, Some(after)) => {
+                self.put(schema, after);
+                Ok(())
+            }
+            (Op::Update, before, Some(after)) if known == Known::Some => {
+                self.update_if_known(schema, before.as_ref(), after, &change.unchanged)
+            }
+            (Op::Delete, Some(before), None) if known == Known::Some => {
+                // What is not here needs no removal.
+                let _ = self.remove(schema, &before);
+                Ok(())
+            }
             (Op::Update, before, Some(after)) => {
                 let old = self.remove(schema, before.as_ref().unwrap_or(&after))?;
                 self.insert(schema, with_unchanged(after, &old, &change.unchanged)?)
@@ -120,16 +193,40 @@ impl Table {
     }
 
     fn insert(&mut self, schema: &Schema, row: Row) -> Result<(), String> {
+        match self.put(schema, row) {
+            None => Ok(()),
+            Some(there) => Err(format!("inserts a key that is there: {:?}", schema.key_of(&there))),
+        }
+    }
+
+    /// Gives the row that had the key before.
+    fn put(&mut self, schema: &Schema, row: Row) -> Option<Row> {
         match self {
-            Self::Keyed(rows) => match rows.insert(schema.key_of(&row), row) {
-                None => Ok(()),
-                Some(there) => Err(format!("inserts a key that is there: {:?}", schema.key_of(&there))),
-            },
+            Self::Keyed(rows) => rows.insert(schema.key_of(&row), row),
             Self::Bag(rows) => {
                 *rows.entry(row).or_default() += 1;
-                Ok(())
+                None
             }
         }
+    }
+
+    /// A row that is not here and does not come whole is left to the copy.
+    fn update_if_known(
+        &mut self,
+        schema: &Schema,
+        before: Option<&Row>,
+        after: Row,
+        unchanged: &[u32],
+    ) -> Result<(), String> {
+        let old = self.remove(schema, before.unwrap_or(&after));
+        // The copy may have brought the row under its new key already.
+        let old = old.or_else(|_| self.remove(schema, &after));
+        match old {
+            Ok(old) => drop(self.put(schema, with_unchanged(after, &old, unchanged)?)),
+            Err(_) if unchanged.is_empty() => drop(self.put(schema, after)),
+            Err(_) => {}
+        }
+        Ok(())
     }
 
     /// `image`: what is known of the row, at least its identity.
@@ -175,6 +272,12 @@ pub struct Stream {
 struct Open {
     transaction: Transaction,
     changes: Vec<(Arc<Schema>, v1::Change)>,
+    snapshot: Option<Snapshot>,
+}
+
+enum Snapshot {
+    Begin { table: String },
+    End { table: String, rows: u64 },
 }
 
 impl Stream {
@@ -195,6 +298,13 @@ impl Stream {
             frame::Frame::Heartbeat(heartbeat) => {
                 replica.cursor = Some(heartbeat.cursor);
                 holds_outside(self.open.is_none(), "a Heartbeat")
+            }
+            frame::Frame::SnapshotBegin(begin) => {
+                self.snapshot(Snapshot::Begin { table: format!("{}.{}.{}", begin.system, begin.schema, begin.table) })
+            }
+            frame::Frame::SnapshotEnd(end) => {
+                let table = format!("{}.{}.{}", end.system, end.schema, end.table);
+                self.snapshot(Snapshot::End { table, rows: end.rows })
             }
             frame::Frame::ResumePointGone(gone) => {
                 replica.gone = Some(gone);
@@ -219,12 +329,23 @@ impl Stream {
             id: begin.transaction,
             ledger: Vec::new(),
         };
-        self.open = Some(Open { transaction, changes: Vec::new() });
+        self.open = Some(Open { transaction, changes: Vec::new(), snapshot: None });
+        Ok(())
+    }
+
+    fn snapshot(&mut self, snapshot: Snapshot) -> Result<(), String> {
+        let open = self.open.as_mut().ok_or("a copy's begin or end without a Begin")?;
+        if !open.changes.is_empty() || open.snapshot.replace(snapshot).is_some() {
+            return Err("a copy's begin or end that is not alone in its transaction".into());
+        }
         Ok(())
     }
 
     fn changes(&mut self, changes: v1::Changes) -> Result<(), String> {
         let open = self.open.as_mut().ok_or("Changes without a Begin")?;
+        if open.snapshot.is_some() {
+            return Err("changes beside a copy's begin or end".into());
+        }
         for change in changes.changes {
             let schema = self
                 .schemas
@@ -264,6 +385,26 @@ mod tests {
         v1::Frame { frame: Some(frame::Frame::Begin(begin)) }
     }
 
+    /// As [`begin`], of a step of a copy.
+    fn step(sequence: u64, lsn: u64) -> v1::Frame {
+        let mut begin = begin(sequence, lsn);
+        if let Some(frame::Frame::Begin(begin)) = &mut begin.frame {
+            begin.transaction.clear();
+        }
+        begin
+    }
+
+    fn snapshot_begin() -> v1::Frame {
+        let begin = v1::SnapshotBegin { system: "erp".into(), schema: "public".into(), table: "t".into(), copy: 1 };
+        v1::Frame { frame: Some(frame::Frame::SnapshotBegin(begin)) }
+    }
+
+    fn snapshot_end() -> v1::Frame {
+        let end =
+            v1::SnapshotEnd { system: "erp".into(), schema: "public".into(), table: "t".into(), copy: 1, rows: 5 };
+        v1::Frame { frame: Some(frame::Frame::SnapshotEnd(end)) }
+    }
+
     fn commit(cursor: &str) -> v1::Frame {
         v1::Frame { frame: Some(frame::Frame::Commit(v1::Commit { cursor: cursor.into() })) }
     }
@@ -284,8 +425,24 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_makes_a_table_whole_and_its_steps_stand_between_transactions() {
+        let mut replica = Replica::of_filled_tables();
+        assert!(!replica.is_whole("erp.public.t"));
+        let frames = [begin(1, 10), commit("a"), step(2, 12), snapshot_begin(), commit("b")];
+        take(&mut replica, frames).unwrap();
+        assert!(!replica.is_whole("erp.public.t"));
+        let frames = [step(3, 12), snapshot_end(), commit("c"), begin(4, 12), commit("d")];
+        take(&mut replica, frames).unwrap();
+        assert!(replica.is_whole("erp.public.t") && replica.copies == [("erp.public.t".to_owned(), 5)]);
+    }
+
+    #[test]
     fn broken_promises_are_seen() {
         for (broken, frames) in [
+            ("without its SnapshotBegin", vec![step(1, 10), snapshot_end(), commit("a")]),
+            ("not alone", vec![step(1, 10), snapshot_begin(), snapshot_end()]),
+            ("without a Begin", vec![snapshot_begin()]),
+            ("not in commit order", vec![step(1, 10), snapshot_begin(), commit("a"), begin(2, 9), commit("b")]),
             ("not in commit order", vec![begin(1, 10), commit("a"), begin(2, 9), commit("b")]),
             ("came before as", vec![begin(1, 10), commit("a"), begin(2, 11), commit("b")]),
             ("sequence 1 after 2", vec![begin(2, 10), commit("a"), begin(1, 11)]),

@@ -2,8 +2,10 @@
 
 use crate::config::{Access, Entitlement, Limits, Subject};
 use crate::deliver::grpc::{ServeOptions, ServerHandle, bind, read_operator_token, serve};
-use crate::journal::{Commit, Intake, Journal, Options};
+use crate::journal::{Commit, CopyProgress, Intake, Journal, Options};
 use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint, PostgresServer};
+use crate::model::code;
+use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::{SystemName, TableName};
 use crate::model::pattern::{Pattern, Selection};
 use crate::model::position::{Lsn, Position, Sequence};
@@ -109,7 +111,12 @@ impl Fixture {
             access: Arc::new(access),
             limits,
             data_dir: dir.path().to_owned(),
-            status: Arc::new(|| v1::GetStatusResponse { version: "test".to_owned(), ..Default::default() }),
+            status: Arc::new(|| v1::GetStatusResponse {
+                version: "test".to_owned(),
+                sources: vec![source()],
+                ..Default::default()
+            }),
+            targets: std::collections::BTreeMap::new(),
             stop: stop.clone(),
             grace: GRACE,
         })
@@ -118,6 +125,35 @@ impl Fixture {
         let operator = read_operator_token(dir.path()).expect("made");
         let address = format!("http://{}", server.address());
         Self { _dir: dir, journal, intake, server: Some(server), stop, operator, address, lsn: 0 }
+    }
+
+    /// One durable step of a copy, with so many rows read in it, of `copied` so far.
+    pub async fn copy_step(&mut self, table: (&str, &str), phase: CopyPhase, rows: u64, copied: u64) -> Sequence {
+        let schema = self.intake.describe(&shape(table.0, table.1)).await.expect("described").id;
+        let read = |ordinal| v1::Change {
+            schema_id: schema.0,
+            op: v1::Op::Read.into(),
+            ordinal,
+            after: Some(Bytes::from_static(b"\x0a\x01x")),
+            ..Default::default()
+        };
+        if rows > 0 {
+            let chunk = v1::Changes { changes: (0..rows).map(read).collect() };
+            self.intake.chunk(chunk.encode_to_vec().into()).await.expect("queued");
+        }
+        let progress = CopyProgress {
+            step: CopyStep { table: TableName::new(table.0, table.1), copy: 1, phase },
+            last_key: Vec::new(),
+            read_again: Vec::new(),
+            rows: copied,
+            bytes: 0,
+            rows_estimate: 0,
+            schema,
+        };
+        let before = self.journal.bounds().durable;
+        let step = Commit { copy: Some(progress), transaction: String::new(), ..commit(self.lsn, rows, vec![schema]) };
+        self.intake.commit(step).await.expect("queued");
+        *self.journal.durable().wait_for(|durable| *durable > before).await.expect("open")
     }
 
     /// One durable transaction of one-byte rows, so many in each table, in chunks of 1,000 changes.
@@ -188,6 +224,8 @@ pub struct Seen {
     pub sequence: u64,
     pub schemas: Vec<v1::Schema>,
     pub changes: Vec<v1::Change>,
+    /// Where a copy begins or ends.
+    pub snapshot: Option<Frame>,
     pub cursor: String,
 }
 
@@ -220,7 +258,8 @@ impl Frames {
 
     /// The next whole transaction; heartbeats are passed over.
     pub async fn transaction(&mut self) -> Seen {
-        let mut seen = Seen { sequence: 0, schemas: Vec::new(), changes: Vec::new(), cursor: String::new() };
+        let mut seen =
+            Seen { sequence: 0, schemas: Vec::new(), changes: Vec::new(), snapshot: None, cursor: String::new() };
         loop {
             match self.next().await.expect("a frame").expect("a frame") {
                 Frame::Heartbeat(_) => {}
@@ -235,6 +274,10 @@ impl Frames {
                     return seen;
                 }
                 Frame::ResumePointGone(gone) => panic!("{gone:?}"),
+                frame @ (Frame::SnapshotBegin(_) | Frame::SnapshotEnd(_)) => {
+                    assert!(seen.sequence > 0, "outside a transaction");
+                    assert_eq!(seen.snapshot.replace(frame), None, "alone in its transaction");
+                }
             }
         }
     }
@@ -293,6 +336,20 @@ pub fn assert_refused(status: &Status, expected: tonic::Code, code: crate::model
     assert_eq!(metadata, Some(code.as_str()));
 }
 
+/// Captures two tables; another one is halted.
+fn source() -> v1::SourceStatus {
+    let table = |schema: &str, table: &str, halt| v1::TableStatus {
+        schema: schema.to_owned(),
+        table: table.to_owned(),
+        halt,
+        ..Default::default()
+    };
+    let halt = Some(v1::Problem { code: code::PERMISSION_MISSING.to_string(), ..Default::default() });
+    let tables =
+        vec![table("public", "accounts", None), table("public", "leads", None), table("public", "halted", halt)];
+    v1::SourceStatus { system: "crm".to_owned(), tables, ..Default::default() }
+}
+
 fn shape(schema: &str, table: &str) -> TableShape {
     let column = ColumnShape {
         name: "id".into(),
@@ -314,5 +371,7 @@ fn commit(lsn: u64, changes: u64, schemas: Vec<crate::model::schema::SchemaId>) 
         changes,
         schemas,
         checkpoint,
+        copy: None,
+        moved: Vec::new(),
     }
 }

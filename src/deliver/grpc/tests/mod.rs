@@ -5,4 +5,5 @@ mod durable;
 mod fixture;
 mod limits;
 mod resume;
+mod snapshots;
 mod streams;

@@ -9,14 +9,14 @@ use crate::source::postgres::identity::{Start, judge, read};
 use crate::source::postgres::slot;
 
 async fn look(system: &PostgresSystem, checkpoint: Option<&PostgresCheckpoint>) -> Result<Start, Fault> {
-    let mut connection = Connection::open(system, Purpose::Replication).await?;
+    let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
     let server = read(&mut connection, system, checkpoint.and_then(|checkpoint| checkpoint.last)).await?;
     judge(&server, checkpoint)
 }
 
 /// Makes the slot, and the checkpoint of its consistent point.
 async fn set_up(system: &PostgresSystem) -> PostgresCheckpoint {
-    let mut connection = Connection::open(system, Purpose::Replication).await.expect("in");
+    let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await.expect("in");
     let server = read(&mut connection, system, None).await.expect("answers").identity;
     let flushed = slot::create(&mut connection, &system.slot, false).await.expect("a slot");
     PostgresCheckpoint { flushed, server, last: None }

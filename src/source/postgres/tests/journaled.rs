@@ -180,7 +180,7 @@ async fn a_set_up_that_was_cut_short_starts_over_with_a_slot_of_its_own() {
     let system = server.system();
     let mut attached = Attached::idle(system.clone());
     // As a crash leaves it between the slot and its checkpoint: the intent in the journal, a slot on the server.
-    let mut connection = Connection::open(&system, Purpose::Replication).await.expect("in");
+    let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await.expect("in");
     let identity = identity::read(&mut connection, &system, None).await.expect("answers").identity;
     let intent = PostgresCheckpoint { flushed: Lsn(0), server: identity, last: None };
     let mut intake = attached.journal.intake(&system.name);
@@ -221,10 +221,10 @@ async fn a_dropped_insert_only_publication_halts_before_anything_is_skipped() {
 async fn a_large_transaction_of_other_tables_is_not_taken_for_a_dead_server() {
     let server = TestServer::start("");
     server.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE SCHEMA noise; CREATE TABLE noise.n (n int)").await;
-    let system = PostgresSystem { silence_max: Duration::from_secs(1), ..server.system() };
-    let patient = PostgresSystem { silence_max: Duration::from_secs(100), ..server.system() };
+    let system = change(server.system(), |endpoint| endpoint.silence_max = Duration::from_secs(1));
+    let patient = change(server.system(), |endpoint| endpoint.silence_max = Duration::from_secs(100));
     let mut attached = Attached::to(system).await;
-    let mut connection = Connection::open(&patient, Purpose::Queries).await.expect("in");
+    let mut connection = Connection::open(&patient.endpoint, Purpose::Queries).await.expect("in");
     connection.query("INSERT INTO noise.n SELECT generate_series(1, 6000000)").await.expect("inserted");
     server.sql("INSERT INTO t VALUES (1)").await;
     let status = attached.until(|status| status.transactions == 1).await;
@@ -242,7 +242,7 @@ async fn a_new_table_that_only_the_dba_can_publish_halts_alone_until_it_is_publi
              CREATE PUBLICATION tailwater_erp_insert_only WITH (publish = 'insert, truncate', publish_via_partition_root = true)",
         )
         .await;
-    let mut attached = Attached::to(PostgresSystem { user: "reader".to_owned(), ..server.system() }).await;
+    let mut attached = Attached::to(change(server.system(), |endpoint| endpoint.user = "reader".to_owned())).await;
     server.sql("CREATE TABLE second (id int PRIMARY KEY)").await;
     let halted = |status: &SourceStatus| status.tables.iter().filter(|table| table.halt.is_some()).count();
     let status = attached.until(|status| halted(status) == 1).await;

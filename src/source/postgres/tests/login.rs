@@ -20,7 +20,7 @@ async fn users(server: &TestServer) {
 }
 
 async fn who(system: &PostgresSystem) -> Result<String, Fault> {
-    let mut connection = Connection::open(system, Purpose::Replication).await?;
+    let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
     Ok(connection.query("SELECT current_user").await?[0].text(0).expect("a user").to_owned())
 }
 
@@ -31,7 +31,9 @@ async fn scram_and_md5_get_in_and_a_clear_password_goes_only_where_nobody_can_re
     for user in ["hashed", "proved"] {
         assert_eq!(who(&server.over_tcp(user, Some("sesame"))).await.expect("in"), user);
     }
-    let unix = |user: &str| PostgresSystem { host: server.system().host, ..server.over_tcp(user, Some("sesame")) };
+    let unix = |user: &str| {
+        change(server.over_tcp(user, Some("sesame")), |endpoint| endpoint.host = server.system().endpoint.host)
+    };
     for user in ["clear", "hashed", "proved"] {
         assert_eq!(who(&unix(user)).await.expect("in"), user);
     }
@@ -42,7 +44,8 @@ async fn scram_and_md5_get_in_and_a_clear_password_goes_only_where_nobody_can_re
         assert_eq!(code_of::<()>(Err(fault)), code::AUTHENTICATION_FAILED.as_str());
     }
     assert_eq!(code_of(who(&server.over_tcp("proved", None)).await), code::AUTHENTICATION_FAILED.as_str());
-    let nowhere = PostgresSystem { database: "nowhere".to_owned(), ..server.over_tcp("proved", Some("sesame")) };
+    let nowhere =
+        change(server.over_tcp("proved", Some("sesame")), |endpoint| endpoint.database = "nowhere".to_owned());
     assert_eq!(code_of(who(&nowhere).await), code::DATABASE_MISSING.as_str());
 }
 
@@ -64,11 +67,13 @@ async fn tls_checks_certificate_and_name_and_binds_scram_to_it() {
         let ca_file = authorities.path().join(name);
         std::fs::write(&ca_file, pem).expect("our folder");
         let tls = Tls::VerifyFull { ca_file: Some(ca_file) };
-        PostgresSystem { host: Host::Tcp(host.to_owned()), tls, ..server.over_tcp(user, Some("sesame")) }
+        change(server.over_tcp(user, Some("sesame")), |endpoint| {
+            (endpoint.host, endpoint.tls) = (Host::Tcp(host.to_owned()), tls)
+        })
     };
     let good = with("good.pem", made.cert.pem(), "localhost", "proved");
     assert_eq!(who(&good).await.expect("in"), "proved");
-    assert!(crate::source::postgres::transport::open(&good).await.expect("TLS").channel_binding.is_some());
+    assert!(crate::source::postgres::transport::open(&good.endpoint).await.expect("TLS").channel_binding.is_some());
     assert_eq!(who(&with("good.pem", made.cert.pem(), "localhost", "clear")).await.expect("in"), "clear");
     let untrusted = with("other.pem", other.cert.pem(), "localhost", "proved");
     assert_eq!(code_of(who(&untrusted).await), code::TLS_FAILED.as_str());
@@ -84,9 +89,9 @@ async fn tls_checks_certificate_and_name_and_binds_scram_to_it() {
 async fn a_server_without_tls_is_refused_and_sessions_have_the_fixed_settings() {
     let server = TestServer::start("timezone = 'Asia/Tokyo'\ndatestyle = 'SQL, DMY'\nbytea_output = escape");
     let tls = Tls::VerifyFull { ca_file: None };
-    let system = PostgresSystem { tls, ..server.over_tcp("postgres", None) };
+    let system = change(server.over_tcp("postgres", None), |endpoint| endpoint.tls = tls);
     assert_eq!(code_of(who(&system).await), code::TLS_FAILED.as_str());
-    let mut connection = Connection::open(&server.system(), Purpose::Replication).await.expect("in");
+    let mut connection = Connection::open(&server.system().endpoint, Purpose::Replication).await.expect("in");
     for (setting, value) in [
         ("TimeZone", "UTC"),
         ("DateStyle", "ISO, YMD"),
@@ -121,15 +126,18 @@ async fn a_server_that_cannot_start_a_process_for_us_is_tried_again() {
 fn offline(port: u16) -> PostgresSystem {
     PostgresSystem {
         name: SystemName::new("erp").expect("a name"),
-        host: Host::Tcp("127.0.0.1".to_owned()),
-        port,
-        user: "postgres".to_owned(),
-        password: None,
-        database: "postgres".to_owned(),
+        endpoint: PostgresEndpoint {
+            application: "tailwater/erp".to_owned(),
+            host: Host::Tcp("127.0.0.1".to_owned()),
+            port,
+            user: "postgres".to_owned(),
+            password: None,
+            database: "postgres".to_owned(),
+            tls: Tls::VerifyFull { ca_file: None },
+            silence_max: Duration::from_secs(5),
+        },
         tables: Selection::default(),
-        tls: Tls::VerifyFull { ca_file: None },
         slot: "tailwater_erp".to_owned(),
         publication: "tailwater_erp".to_owned(),
-        silence_max: Duration::from_secs(5),
     }
 }

@@ -1,6 +1,7 @@
 //! Behaviour against real, throw-away PostgreSQL servers.
 
 mod attached;
+mod copy;
 mod identity;
 mod journaled;
 mod login;
@@ -10,7 +11,7 @@ mod streaming;
 
 use super::fault::Fault;
 use super::simple_query::{Connection, Purpose, Row};
-use crate::config::{Host, PostgresSystem, Tls};
+use crate::config::{Host, PostgresEndpoint, PostgresSystem, Tls};
 use crate::model::name::SystemName;
 use crate::model::pattern::{Pattern, Selection};
 use secrecy::SecretString;
@@ -27,6 +28,12 @@ pub struct TestServer {
     directory: TempDir,
     data: PathBuf,
     pub port: u16,
+}
+
+/// The same system reached in another way.
+pub fn change(mut system: PostgresSystem, how: impl FnOnce(&mut PostgresEndpoint)) -> PostgresSystem {
+    how(&mut system.endpoint);
+    system
 }
 
 impl TestServer {
@@ -99,30 +106,33 @@ impl TestServer {
     pub fn system(&self) -> PostgresSystem {
         PostgresSystem {
             name: SystemName::new("erp").expect("a name"),
-            host: Host::Unix(self.data.clone()),
-            port: self.port,
-            user: "postgres".to_owned(),
-            password: None,
-            database: "postgres".to_owned(),
+            endpoint: PostgresEndpoint {
+                application: "tailwater/erp".to_owned(),
+                host: Host::Unix(self.data.clone()),
+                port: self.port,
+                user: "postgres".to_owned(),
+                password: None,
+                database: "postgres".to_owned(),
+                tls: Tls::Disable,
+                silence_max: Duration::from_secs(30),
+            },
             tables: Selection { include: vec![Pattern::new("public.*")], exclude: vec![] },
-            tls: Tls::Disable,
             slot: "tailwater_erp".to_owned(),
             publication: "tailwater_erp".to_owned(),
-            silence_max: Duration::from_secs(30),
         }
     }
 
     pub fn over_tcp(&self, user: &str, password: Option<&str>) -> PostgresSystem {
-        PostgresSystem {
-            host: Host::Tcp("127.0.0.1".to_owned()),
-            user: user.to_owned(),
-            password: password.map(|password| SecretString::from(password.to_owned())),
-            ..self.system()
-        }
+        change(self.system(), |endpoint| {
+            endpoint.host = Host::Tcp("127.0.0.1".to_owned());
+            endpoint.user = user.to_owned();
+            endpoint.password = password.map(|password| SecretString::from(password.to_owned()));
+        })
     }
 
     pub async fn sql(&self, sql: &str) -> Vec<Row> {
-        let mut connection = Connection::open(&self.system(), Purpose::Queries).await.expect("the superuser gets in");
+        let mut connection =
+            Connection::open(&self.system().endpoint, Purpose::Queries).await.expect("the superuser gets in");
         connection.query("SET search_path = public").await.expect("a setting");
         connection.query(sql).await.expect("good SQL")
     }

@@ -6,7 +6,7 @@ use crate::model::finding::{Finding, Severity};
 use crate::model::pattern::{Pattern, Selection};
 use crate::source::postgres::{Surroundings, preflight};
 
-const FRESH: Surroundings = Surroundings { journal_exists: false, running: false };
+const FRESH: Surroundings<'static> = Surroundings { journal_exists: false, running: false, copied: &[] };
 
 fn codes(findings: &[Finding], severity: Severity) -> Vec<(&str, &str)> {
     let those = findings.iter().filter(|finding| finding.severity == severity);
@@ -82,11 +82,38 @@ async fn a_slot_is_judged_by_what_is_known_of_its_journal() {
     server.sql("SELECT pg_create_logical_replication_slot('tailwater_erp', 'pgoutput')").await;
     let found = preflight(&system, FRESH).await;
     assert_eq!(codes(&found, Severity::Error), [("TW-SRC-014", "erp")]);
-    let stopped = Surroundings { journal_exists: true, running: false };
+    let stopped = Surroundings { journal_exists: true, ..FRESH };
     assert_eq!(preflight(&system, stopped).await, [], "it may be ours");
     mend(&server, &found).await;
     server.sql("SELECT pg_create_physical_replication_slot('tailwater_erp')").await;
     assert_eq!(codes(&preflight(&system, stopped).await, Severity::Error), [("TW-SRC-012", "erp")]);
+}
+
+#[tokio::test]
+async fn what_a_target_gets_must_be_readable_and_the_sql_makes_it_so() {
+    let server = TestServer::start("max_slot_wal_keep_size = '1GB'");
+    server
+        .sql(
+            "CREATE ROLE \"the reader\" LOGIN REPLICATION; CREATE SCHEMA sales; CREATE TABLE sales.orders (id int PRIMARY KEY); \
+             CREATE TABLE sales.other (id int PRIMARY KEY); CREATE TABLE open (id int PRIMARY KEY); \
+             GRANT SELECT ON open TO \"the reader\"",
+        )
+        .await;
+    let include = ["public.*", "sales.*"].map(Pattern::new).to_vec();
+    let tables = Selection { include, exclude: vec![] };
+    let system = PostgresSystem { tables, ..super::change(server.system(), |it| it.user = "the reader".to_owned()) };
+    let copied = Selection { include: vec![Pattern::new("erp.*")], exclude: vec![Pattern::new("*.other")] };
+    let surroundings = Surroundings { copied: &[&copied], ..FRESH };
+    let unreadable = async || {
+        let mut found = preflight(&system, surroundings).await;
+        found.retain(|finding| finding.place != "erp");
+        found
+    };
+    let found = unreadable().await;
+    assert_eq!(codes(&found, Severity::Error), [("TW-SRC-004", "erp.sales.orders")], "{found:#?}");
+    assert_eq!(found[0].sql.len(), 2);
+    mend(&server, &found).await;
+    assert_eq!(unreadable().await, []);
 }
 
 #[tokio::test]

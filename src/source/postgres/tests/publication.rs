@@ -9,7 +9,7 @@ use crate::source::postgres::{catalogue, tables};
 use std::collections::BTreeSet;
 
 async fn reconcile(system: &PostgresSystem, history: History<'_>) -> Result<Vec<String>, Fault> {
-    let mut connection = Connection::open(system, Purpose::Replication).await?;
+    let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
     let tables = tables::configured(&mut connection, &system.tables).await?;
     Ok(ensure(&mut connection, system, &tables, history).await?.names)
 }
@@ -31,7 +31,7 @@ async fn a_deferrable_primary_key_is_no_identity_and_the_applications_update_goe
     reconcile(&server.system(), History::Empty).await.expect("made");
     assert_eq!((published(&server, MAIN).await.as_str(), published(&server, INSERTS).await.as_str()), ("", "late"));
     server.sql("UPDATE late SET n = 2; DELETE FROM late").await;
-    let mut connection = Connection::open(&server.system(), Purpose::Queries).await.expect("in");
+    let mut connection = Connection::open(&server.system().endpoint, Purpose::Queries).await.expect("in");
     let shape = catalogue::shape(&mut connection, &TableName::new("public", "late")).await.expect("asked");
     assert_eq!(shape.expect("there").identity, Identity::Nothing, "as the stream's Relation message says it");
 }
@@ -75,7 +75,7 @@ async fn a_primary_key_is_found_in_key_order_also_under_full_identity() {
              ALTER TABLE t REPLICA IDENTITY FULL; CREATE TABLE bare (n int)",
         )
         .await;
-    let mut connection = Connection::open(&server.system(), Purpose::Queries).await.expect("in");
+    let mut connection = Connection::open(&server.system().endpoint, Purpose::Queries).await.expect("in");
     let key = tables::primary_key(&mut connection, &TableName::new("public", "t")).await.expect("an answer");
     assert_eq!(key, ["a", "c"]);
     let key = tables::primary_key(&mut connection, &TableName::new("public", "bare")).await.expect("an answer");
@@ -116,7 +116,7 @@ async fn a_user_without_rights_takes_what_the_dba_made_and_else_is_told_the_sql(
     server
         .sql("CREATE TABLE a (id int PRIMARY KEY); CREATE ROLE reader LOGIN REPLICATION; CREATE TABLE b (id int PRIMARY KEY)")
         .await;
-    let system = PostgresSystem { user: "reader".to_owned(), ..server.system() };
+    let system = change(server.system(), |endpoint| endpoint.user = "reader".to_owned());
     let Err(Fault::Halt(problem)) = reconcile(&system, History::Empty).await else { panic!("must halt") };
     assert_eq!(problem.code, code::PERMISSION_MISSING);
     let sql = problem.message.split("can: ").nth(1).expect("the SQL that mends it").to_owned();

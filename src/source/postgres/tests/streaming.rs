@@ -20,7 +20,7 @@ struct Started {
 async fn start(server: &TestServer) -> Started {
     server.sql("CREATE TABLE t (id int PRIMARY KEY, filler text); CREATE PUBLICATION p FOR TABLE t").await;
     let system = server.system();
-    let mut connection = Connection::open(&system, Purpose::Replication).await.expect("in");
+    let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await.expect("in");
     let found = identity::read(&mut connection, &system, None).await.expect("answers");
     let flushed = slot::create(&mut connection, &system.slot, false).await.expect("a slot");
     let command = slot::start_command(&system.slot, flushed, &["p".to_owned()]);

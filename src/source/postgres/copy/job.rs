@@ -1,0 +1,223 @@
+//! One table's copy, from where its record stands to its end.
+
+use super::chunk::Chunk;
+use super::gate::{Held, Request};
+use super::stand::{Need, Standing};
+use super::{LOOK_AGAIN, Trouble, Worker, table};
+use crate::journal::{CopyProgress, CopyRecord, CopyState};
+use crate::model::copy::{CopyPhase, CopyStep};
+use crate::model::name::TableName;
+use crate::model::schema::TableSchema;
+use crate::source::postgres::publication;
+use crate::source::postgres::simple_query::Connection;
+use std::sync::Arc;
+use tokio::time::sleep;
+
+const FIRST_ROWS: u64 = 2_000;
+/// Moved rows that one statement asks for.
+const KEYS_AT_ONCE: usize = 500;
+
+const NOT_PUBLISHED: &str = "its publication, which does not carry the table";
+const EARLY_WRITERS: &str = "transactions that wrote to the table before the copy: see pg_locks and pg_stat_activity";
+const FOLLOWERS: &str = "the slowest target to come nearer: the copy would outrun `retention.size`";
+
+impl Worker {
+    pub(super) async fn copy(&mut self, connection: &mut Connection, mut record: CopyRecord) -> Result<(), Trouble> {
+        let (mut rows_max, mut need) = (FIRST_ROWS, Need::Near);
+        if record.last_key.is_empty() {
+            // A copy of what the stream does not bring would be stale from its end on.
+            if !publication::carries(connection, &self.system, &record.table).await? {
+                return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
+            }
+            self.outlive_writers(connection, &record.table).await?;
+        }
+        loop {
+            self.wait_for_followers(&record.table).await;
+            let standing = self.stand(connection, &record.table, need).await?;
+            if self.starts_over(&record, &standing) {
+                record = self.begin(record, &standing).await?;
+            }
+            let chunk = self.read(connection, &standing, &mut record, rows_max).await?;
+            let is_last = standing.locked.key.is_empty() || chunk.rows < rows_max;
+            // Else a row may still be on its way from ahead to behind, and what it does not say is not noted yet.
+            let ends = is_last && standing.held == Held::Exactly;
+            if ends {
+                self.knocker.settle().await?;
+            }
+            self.read_again(connection, &standing, &mut record).await?;
+            if ends {
+                self.end(&mut record, &standing).await?;
+            }
+            self.knocker.send(Request::Release).await?;
+            connection.query("COMMIT").await?;
+            if ends {
+                return Ok(());
+            }
+            (rows_max, need) =
+                if is_last { (rows_max, Need::Exact) } else { (chunk.next_rows_max(rows_max), Need::Near) };
+        }
+    }
+
+    /// Who wrote to the table before it joined the publication is not in the stream, even if it commits later: a copy has to
+    /// begin behind all of those. Whoever holds a writer's lock now is waited for; whoever takes one later is in the stream.
+    async fn outlive_writers(&self, connection: &mut Connection, table: &TableName) -> Result<(), Trouble> {
+        let early = table::writers(connection, table).await?;
+        let gone = async {
+            while !early.is_disjoint(&table::writers(connection, table).await?) {
+                sleep(LOOK_AGAIN).await;
+            }
+            Ok(())
+        };
+        self.told(table, EARLY_WRITERS, gone).await
+    }
+
+    /// A copy must not outrun those who are to apply it, or retention takes what they have not read.
+    async fn wait_for_followers(&self, table: &TableName) {
+        let near = async {
+            while self.journal.copies_must_wait() {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        self.told(table, FOLLOWERS, near).await;
+    }
+
+    /// Whether what was read so far is of no use: nothing was, the key is another, or there is none to go on behind.
+    fn starts_over(&self, record: &CopyRecord, standing: &Standing) -> bool {
+        if record.state != CopyState::Running || standing.locked.key.is_empty() {
+            return true;
+        }
+        let began_with = record.schema.and_then(|id| self.journal.schema(id));
+        began_with.is_none_or(|schema| key_shape(&schema) != key_shape(&standing.schema))
+    }
+
+    async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
+        let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
+        let rows_estimate = standing.locked.rows_estimate;
+        let schema = Some(standing.schema.id);
+        let begun = CopyRecord {
+            copy,
+            state: CopyState::Running,
+            last_key: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            rows_estimate,
+            schema,
+            ..record
+        };
+        tracing::info!(system = %self.system.name, table = %begun.table, copy, rows_estimate, "copying");
+        self.commit(CopyPhase::Begin, &begun, standing, Step::default()).await?;
+        Ok(begun)
+    }
+
+    /// Reads the next rows and journals them.
+    async fn read(
+        &mut self,
+        connection: &mut Connection,
+        standing: &Standing,
+        record: &mut CopyRecord,
+        rows_max: u64,
+    ) -> Result<Chunk, Trouble> {
+        let mut chunk = Chunk::new(Arc::clone(&standing.schema), standing.locked.key_places());
+        self.fill(connection, &standing.locked.rows_after(&record.last_key, rows_max), &mut chunk).await?;
+        if chunk.rows > 0 {
+            record.last_key = chunk.last_key()?;
+            self.rows(record, standing, &chunk, Vec::new()).await?;
+        }
+        Ok(chunk)
+    }
+
+    /// Reads rows that moved while the copy ran, as far as the journal has them noted, and journals them. What is noted has
+    /// moved before this place: those are the rows as they are here, whatever has happened to them since.
+    async fn read_again(
+        &mut self,
+        connection: &mut Connection,
+        standing: &Standing,
+        record: &mut CopyRecord,
+    ) -> Result<(), Trouble> {
+        let noted =
+            self.journal.copies().into_iter().find(|noted| {
+                noted.system == record.system && noted.table == record.table && noted.copy == record.copy
+            });
+        let keys: Vec<_> = noted.map(|noted| noted.to_read_again.into_iter().collect()).unwrap_or_default();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut chunk = Chunk::new(Arc::clone(&standing.schema), standing.locked.key_places());
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            self.fill(connection, &standing.locked.rows_of(keys), &mut chunk).await?;
+        }
+        self.rows(record, standing, &chunk, keys).await
+    }
+
+    /// Reads a statement's rows into the chunk, and what is full on to the journal.
+    async fn fill(&self, connection: &mut Connection, sql: &str, chunk: &mut Chunk) -> Result<(), Trouble> {
+        connection.start(sql).await?;
+        while let Some(row) = connection.next_row().await? {
+            chunk.add(row)?;
+            if let Some(full) = chunk.take_full() {
+                self.knocker.send(Request::Chunk(full)).await?;
+            }
+        }
+        if let Some(rest) = chunk.take_rest() {
+            self.knocker.send(Request::Chunk(rest)).await?;
+        }
+        Ok(())
+    }
+
+    /// Completes a step that brought rows.
+    async fn rows(
+        &mut self,
+        record: &mut CopyRecord,
+        standing: &Standing,
+        chunk: &Chunk,
+        read_again: Vec<Vec<String>>,
+    ) -> Result<(), Trouble> {
+        record.rows += chunk.rows;
+        record.bytes += chunk.bytes;
+        record.schema = Some(standing.schema.id);
+        self.commit(CopyPhase::Rows, record, standing, Step { changes: chunk.rows, read_again }).await
+    }
+
+    async fn end(&mut self, record: &mut CopyRecord, standing: &Standing) -> Result<(), Trouble> {
+        record.state = CopyState::Done;
+        self.commit(CopyPhase::End, record, standing, Step::default()).await?;
+        tracing::info!(system = %self.system.name, table = %record.table, rows = record.rows, "copied");
+        Ok(())
+    }
+
+    /// Completes a step that brings the copy to `record`.
+    async fn commit(
+        &mut self,
+        phase: CopyPhase,
+        record: &CopyRecord,
+        standing: &Standing,
+        Step { changes, read_again }: Step,
+    ) -> Result<(), Trouble> {
+        let schema = standing.schema.id;
+        let progress = CopyProgress {
+            step: CopyStep { table: record.table.clone(), copy: record.copy, phase },
+            last_key: record.last_key.clone(),
+            read_again,
+            rows: record.rows,
+            bytes: record.bytes,
+            rows_estimate: record.rows_estimate,
+            schema,
+        };
+        self.knocker.send(Request::Commit { progress, schema, changes }).await?;
+        self.brought.insert(record.table.clone(), record.clone());
+        Ok(())
+    }
+}
+
+/// What a step brings beside the record.
+#[derive(Default)]
+struct Step {
+    changes: u64,
+    read_again: Vec<Vec<String>>,
+}
+
+/// Names and types of the key: what `last_key` is text of.
+fn key_shape(schema: &TableSchema) -> Vec<(&str, &str)> {
+    let key = schema.columns.iter().filter(|column| column.shape.key);
+    key.map(|column| (&*column.shape.name, &*column.shape.declared_type)).collect()
+}

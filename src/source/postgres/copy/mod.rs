@@ -1,0 +1,223 @@
+//! Copies of tables: all rows as they are, read in key ranges beside the stream and journaled in their place.
+//!
+//! A task of its own with a connection of its own, one table at a time. Each chunk has its own short snapshot, so a copy
+//! pins neither the log nor old rows, and after a crash it goes on behind the last key that is durable. How a chunk finds its
+//! place:
+//!
+//! 1. In a read-only transaction take a snapshot and then `L`, the end of the log. What the snapshot sees has committed before
+//!    `L`, because a commit record is written before its transaction becomes visible.
+//! 2. Let the stream go on to `L` and hold it there. If it meets a transaction that the snapshot does not see on the way, the two
+//!    happened at the same moment: take another snapshot right there. So it does if it has gone into one already.
+//! 3. Read the rows under the snapshot and journal them; let the stream go.
+//!
+//! So a row read is exactly as old as its place. Surprise: where transactions commit faster than snapshots can be taken between
+//! them, the chunk is placed before the first unseen one after [`TRIES`]. Its rows may then be ahead of what follows by the
+//! transactions that committed with it, and applying those after it leads to the same rows. Where it would not (a table
+//! without key, a shape that the journal does not know yet, the last chunk), the place is that of a slot (`pair`).
+//!
+//! A row that moves by its key from ahead of the copy to behind it comes through the stream, without the columns that
+//! PostgreSQL leaves out as unchanged. The journal notes such keys (`MovedRow`), and the copy reads them again.
+
+mod chunk;
+mod gate;
+mod job;
+pub mod pair;
+mod snapshot;
+mod stand;
+mod table;
+
+pub use gate::{Gate, Request, Standing};
+
+use super::fault::{Fault, chain};
+use super::policy::{self, Verdict};
+use super::simple_query::{Connection, Purpose};
+use crate::config::PostgresSystem;
+use crate::journal::{CopyRecord, CopyState, Journal};
+use crate::model::name::TableName;
+use crate::model::position::Lsn;
+use crate::source::status::Reporter;
+use gate::{Gone, Knocker};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Snapshots taken for one chunk before the next best place is taken.
+const TRIES: u32 = 10;
+/// How long a table waits after trouble of its own.
+const PUT_OFF: Duration = Duration::from_secs(5);
+const RECONNECT: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// A wait that lasts longer is told.
+const TOLD_AFTER: Duration = Duration::from_secs(8);
+
+/// Handle on the task; dropping it ends the task.
+pub struct Copier {
+    pub gate: Gate,
+    /// Told by the stream: how far it has come.
+    pub received: watch::Sender<Lsn>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Copier {
+    pub fn spawn(system: PostgresSystem, journal: Journal, reporter: Reporter) -> Self {
+        let (gate, knocker) = gate::gate();
+        let changed = journal.copies_changed();
+        let (received, heard) = watch::channel(Lsn::default());
+        let worker = Worker {
+            system,
+            journal,
+            reporter,
+            knocker,
+            changed,
+            received: heard,
+            brought: HashMap::new(),
+            put_off: HashMap::new(),
+        };
+        Self { gate, received, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
+    }
+}
+
+struct Worker {
+    system: PostgresSystem,
+    journal: Journal,
+    reporter: Reporter,
+    knocker: Knocker,
+    changed: watch::Receiver<u64>,
+    /// How far the stream has come.
+    received: watch::Receiver<Lsn>,
+    /// How far this session has brought each copy: ahead of the journal by what is not durable yet.
+    brought: HashMap<TableName, CopyRecord>,
+    /// Tables that wait after trouble of their own.
+    put_off: HashMap<TableName, Instant>,
+}
+
+/// What ends the work on a table.
+enum Trouble {
+    /// Of this table alone: its copy waits, those of others go on.
+    Table(String),
+    Connection(Fault),
+    /// The stream is gone, and with it the session.
+    Gone,
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        match (&fault, policy::judge(&fault)) {
+            // What a server refuses to do for one table is the table's trouble; a lost connection is everybody's.
+            (Fault::Server(_) | Fault::Cell(_), Verdict::Halt(problem)) => Self::Table(problem.to_string()),
+            (Fault::Server(error), _) if !error.sqlstate.starts_with("57") && !error.sqlstate.starts_with("08") => {
+                Self::Table(fault.to_string())
+            }
+            _ => Self::Connection(fault),
+        }
+    }
+}
+
+impl From<Gone> for Trouble {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl Worker {
+    /// Until the stream is gone.
+    async fn run(mut self) {
+        loop {
+            match self.serve().await {
+                Trouble::Gone => return,
+                Trouble::Connection(fault) => {
+                    tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
+                }
+                // Told where it was found.
+                Trouble::Table(_) => {}
+            }
+            // Whatever was under way is not to hold the stream.
+            if self.knocker.send(Request::Release).await.is_err() {
+                return;
+            }
+            sleep(RECONNECT).await;
+        }
+    }
+
+    async fn serve(&mut self) -> Trouble {
+        let record = self.next().await;
+        let mut connection = match Connection::open(&self.system.endpoint, Purpose::Queries).await {
+            Ok(connection) => connection,
+            Err(fault) => return Trouble::Connection(fault),
+        };
+        let mut record = record;
+        loop {
+            let table = record.table.clone();
+            match self.copy(&mut connection, record).await {
+                Ok(()) => {
+                    self.reporter.copy_waits(&table, None);
+                }
+                Err(Trouble::Table(why)) => {
+                    if self.reporter.copy_waits(&table, Some(&why)) {
+                        tracing::warn!(system = %self.system.name, %table, why, "the copy of a table waits");
+                    }
+                    self.put_off.insert(table, Instant::now() + PUT_OFF);
+                    return Trouble::Table(why);
+                }
+                Err(trouble) => return trouble,
+            }
+            record = self.next().await;
+        }
+    }
+
+    /// The next copy to work on: one that runs before one that is only wanted. Waits for one.
+    async fn next(&mut self) -> CopyRecord {
+        loop {
+            self.changed.borrow_and_update();
+            let now = Instant::now();
+            self.put_off.retain(|_, until| *until > now);
+            let records = self.journal.copies().into_iter().filter(|record| self.is_ours(record));
+            let records = records.map(|record| self.brought_to(record));
+            let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
+            open.sort_by_key(|record| record.state != CopyState::Running);
+            if let Some(record) = open.into_iter().find(|record| !self.put_off.contains_key(&record.table)) {
+                return record;
+            }
+            let earliest = self.put_off.values().min().copied();
+            tokio::select! {
+                changed = self.changed.changed() => if changed.is_err() {
+                    // The journal is closed, and with it the session soon.
+                    std::future::pending::<()>().await;
+                },
+                () = at(earliest) => {}
+            }
+        }
+    }
+
+    /// A table may be configured no more while its copy is wanted.
+    fn is_ours(&self, record: &CopyRecord) -> bool {
+        record.system == self.system.name && self.system.tables.matches(&record.table.to_string())
+    }
+
+    /// Waits, and says what for where that lasts.
+    async fn told<T>(&self, table: &TableName, what_for: &str, wait: impl Future<Output = T>) -> T {
+        let mut wait = std::pin::pin!(wait);
+        if let Ok(waited) = timeout(TOLD_AFTER, &mut wait).await {
+            return waited;
+        }
+        self.reporter.copy_waits(table, Some(what_for));
+        let waited = wait.await;
+        self.reporter.copy_waits(table, None);
+        waited
+    }
+
+    /// The record as it will be once all that was handed over is durable.
+    fn brought_to(&self, record: CopyRecord) -> CopyRecord {
+        let ahead = self.brought.get(&record.table).filter(|brought| brought.copy >= record.copy);
+        ahead.cloned().unwrap_or(record)
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
