@@ -27,9 +27,11 @@ use crate::telemetry::Metrics;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Runs until SIGTERM or SIGINT.
@@ -60,7 +62,7 @@ pub async fn run(config: Config, metrics: Metrics) -> Result<(), Error> {
     };
     signals.end_at_once();
     sources.stop().await;
-    targets.stop().await;
+    targets.stop(config.server.grace).await;
     servers.stop().await;
     journal.close().await;
     Endpoints::remove(data_dir.path());
@@ -155,12 +157,15 @@ impl Targets {
         self.handles.iter().map(|(name, handle)| (name.to_string(), handle.commands.clone())).collect()
     }
 
-    /// Each commits or drops the batch under way.
-    async fn stop(self) {
+    /// Each commits the batch under way; one that takes longer than `grace` is given up, and the target drops it.
+    async fn stop(self, grace: Duration) {
         self.stop.cancel();
-        for (_, handle) in self.handles {
-            if let Err(error) = handle.join.await {
-                tracing::error!(%error, "a target's task failed");
+        let deadline = Instant::now() + grace;
+        for (name, handle) in self.handles {
+            match timeout_at(deadline, handle.join).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a target's task failed"),
+                Err(_) => tracing::warn!(target = %name, "its batch took longer than the grace time and is given up"),
             }
         }
     }

@@ -104,7 +104,9 @@ pub async fn take_over(context: &Context) -> Result<Vec<String>, Failure> {
     let kept = ledger::open(&mut connection, &context.target.name).await?;
     let (epoch, sequence) = (context.journal.epoch(), context.journal.bounds().durable);
     connection.query("BEGIN").await?;
-    for system in context.names.systems() {
+    // Those of systems that are not configured any more too: all of a target's stand at one place.
+    let known = kept.positions.iter().map(|position| &position.system);
+    for system in known.chain(context.names.systems()) {
         connection.query(&ledger::set_position(&context.target.name, system, epoch, sequence)).await?;
     }
     let (mut names, mut tables) = (Vec::new(), kept.tables);
@@ -126,7 +128,9 @@ async fn halt_table(context: &Context, source: &Source, problem: Problem) -> Res
     tracing::error!(target = %context.target.name, table = %source, %problem, "table halted at the target");
     let mut connection = connect(context).await?;
     let Kept { tables, .. } = ledger::open(&mut connection, &context.target.name).await?;
-    let Some(mut table) = tables.into_iter().find(|table| table.source == *source) else { return Ok(()) };
+    let Some(mut table) = tables.into_iter().find(|table| table.source == *source) else {
+        return Err(Failure::Table(source.clone(), problem));
+    };
     table.halt(problem);
     let sql = ledger::put_table(&context.target.name, &table).map_err(|_| Fault::Protocol("a shape"))?;
     connection.query(&sql).await?;
