@@ -33,7 +33,7 @@ pub struct CopyRecord {
     pub bytes: u64,
     /// How many rows the source thought the table had when the copy began.
     pub rows_estimate: u64,
-    /// The table's version at the last step; `None` while it is only wanted.
+    /// The table's version at `Begin`; `None` while it is only wanted.
     pub schema: Option<SchemaId>,
     /// Commit times of `Begin` and `End`; zero before.
     pub started: UnixMicros,
@@ -113,8 +113,7 @@ impl CopyRecord {
     /// After a step of a copy became transaction `sequence`.
     fn stepped(self, progress: CopyProgress, sequence: Sequence, time: UnixMicros) -> Self {
         let CopyProgress { step, last_key, read_again, rows, bytes, rows_estimate, schema } = progress;
-        let schema = Some(schema);
-        let mut record = Self { copy: step.copy, last_key, rows, bytes, rows_estimate, schema, ..self };
+        let mut record = Self { copy: step.copy, last_key, rows, bytes, rows_estimate, ..self };
         record.to_read_again.retain(|key| !read_again.contains(key));
         match step.phase {
             CopyPhase::Begin => Self {
@@ -122,6 +121,7 @@ impl CopyRecord {
                 to_read_again: BTreeSet::new(),
                 again: false,
                 begin: sequence,
+                schema: Some(schema),
                 started: time,
                 finished: UnixMicros(0),
                 ..record

@@ -189,6 +189,25 @@ async fn a_table_that_is_somebody_elses_is_left_alone_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_hand_made_constraint_refuses_in_the_middle_of_a_copy_halts_the_table_alone() {
+    let scene = Scene::set(
+        "CREATE TABLE t (id int PRIMARY KEY, filler text); CREATE TABLE u (id int PRIMARY KEY); \
+         INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(1, 30000) n",
+    )
+    .await;
+    scene.ready(&["t", "u"]).await;
+    scene.warehouse.execute("TRUNCATE erp.t; ALTER TABLE erp.t ADD CONSTRAINT c CHECK (id < 29000)").await;
+    scene.resync(&["erp.public.t"]);
+    scene.halts("t", "TW-TGT-015").await;
+    scene.source.execute_as_owner("INSERT INTO u VALUES (1)").await;
+    scene.same(&["u"]).await;
+    scene.warehouse.execute("ALTER TABLE erp.t DROP CONSTRAINT c").await;
+    scene.resync(&["erp.public.t"]);
+    scene.ready(&["t", "u"]).await;
+    scene.same(&["t", "u"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_finds_what_a_target_lacks_and_its_sql_mends_it() {
     let (source, warehouse) = (Postgres::start().await, Postgres::start_another().await);
     source.execute_as_owner("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)").await;
@@ -231,12 +250,15 @@ async fn a_second_tailwater_and_another_journal_are_told_apart_and_a_resync_take
     scene.warehouse.execute("UPDATE _tailwater.positions SET epoch = repeat('0', 32)").await;
     scene.tailwater.up().await;
     halted("TW-TGT-006").await;
-    scene.warehouse.execute("DELETE FROM erp.t; INSERT INTO erp.t VALUES (9)").await;
+    scene.warehouse.execute("DELETE FROM erp.t; INSERT INTO erp.t VALUES (9, 1000000), (10, NULL)").await;
     scene.resync(&[]);
     scene.ready(&["t"]).await;
     scene.same(&["t"]).await;
     assert!(scene.tailwater.stop().success());
-    scene.warehouse.execute("UPDATE _tailwater.positions SET sequence = sequence + 1000").await;
+    scene
+        .warehouse
+        .execute("UPDATE _tailwater.positions SET sequence = sequence + 1000; INSERT INTO erp.t VALUES (9, 1000000)")
+        .await;
     scene.tailwater.up().await;
     halted("TW-TGT-007").await;
     scene.resync(&[]);

@@ -157,6 +157,7 @@ impl Applier {
             }
             Alteration::AddColumns(shape) => sql::add_columns(name, shape),
             Alteration::Clear => sql::clear(name),
+            Alteration::Disown(from) => sql::disown(name, *from),
             Alteration::Sweep(before) => sql::sweep(name, *before),
         };
         self.run(table, &sql).await

@@ -69,16 +69,19 @@ fn judge_server(error: &ServerError, problem: impl Fn(Code) -> Problem) -> Verdi
     }
 }
 
-/// What a fault in a statement for one table means: that table's trouble, or everybody's.
+/// SQLSTATE classes that say nothing of the table: connection, transaction, resources, operator, system, configuration.
+const OF_EVERYBODY: [&str; 12] = ["08", "25", "28", "3D", "40", "53", "55", "57", "58", "72", "F0", "XX"];
+
+/// What a fault in a statement for one table means: that table's trouble, or everybody's. What a trigger raises is the table's.
 pub fn of_table(source: &Source, fault: Fault) -> Failure {
     let Fault::Server(error) = &fault else { return Failure::Fault(fault) };
     let code = match error.sqlstate.get(..2).unwrap_or_default() {
-        "22" | "23" | "54" => code::TARGET_REFUSES_ROW,
+        class if OF_EVERYBODY.contains(&class) => return Failure::Fault(fault),
         "42" if error.sqlstate == "42501" => code::TARGET_PERMISSION_MISSING,
         "42" if error.sqlstate == "42P07" => code::TARGET_TABLE_FOREIGN,
         // Columns, tables and constraints that are not as they were made; views that depend on a column.
         "42" | "2B" | "3F" | "0A" => code::TARGET_TABLE_ALTERED,
-        _ => return Failure::Fault(fault),
+        _ => code::TARGET_REFUSES_ROW,
     };
     Failure::Table(source.clone(), Problem::new(code, error.to_string()))
 }
@@ -102,6 +105,7 @@ mod tests {
             ("42P01", Some(code::TARGET_TABLE_ALTERED)),
             ("42P07", Some(code::TARGET_TABLE_FOREIGN)),
             ("2BP01", Some(code::TARGET_TABLE_ALTERED)),
+            ("P0001", Some(code::TARGET_REFUSES_ROW)),
             ("40P01", None),
             ("53100", None),
             ("57P01", None),

@@ -69,13 +69,15 @@ fn unreadable(message: String) -> Failure {
 
 async fn read(connection: &mut Connection, target: &SystemName) -> Result<Kept, Failure> {
     let ours = format!("WHERE target = {}", literal(target.as_str()));
-    let sql = format!("SELECT system, epoch, sequence FROM _tailwater.positions {ours}");
-    let positions = connection.query(&sql).await?.iter().map(position).collect::<Result<_, Failure>>()?;
+    // A commit of a session before this one may still be on its way: the lock waits for it.
+    let locked = connection.query(&format!("BEGIN; {}", lock(target))).await?;
+    let positions = standing(&locked)?;
     let sql = format!(
         "SELECT system, source_schema, source_table, target_schema, target_table, state, copy_after, copy_begin, sweep, \
          shape, halt_code, halt_message FROM _tailwater.tables {ours} ORDER BY 1, 2, 3"
     );
     let tables = connection.query(&sql).await?.iter().map(table).collect::<Result<_, Failure>>()?;
+    connection.query("COMMIT").await?;
     Ok(Kept { positions, tables })
 }
 

@@ -157,7 +157,7 @@ impl Plan {
         slot.close_fold();
         let before = slot.table.clone();
         let alterations = match (phase, &known.refused) {
-            (CopyPhase::End, _) => Ok(slot.table.copy_ends()),
+            (CopyPhase::End, _) => slot.table.copy_ends_as(header.sequence, &known.shape).map_err(changed),
             (_, Some(_)) if matches!(slot.table.state, State::Halted(_)) => Ok(Vec::new()),
             (_, Some(problem)) => Err(problem.clone()),
             (_, None) => slot.table.copy_begins(header.sequence, (*known.shape).clone()).map_err(changed),

@@ -90,7 +90,14 @@ pub async fn run(context: &Context, commands: &mut tokio::sync::mpsc::Receiver<C
     context.reporter.state(State::Writing);
     let ended = session.follow(commands).await;
     match ended {
-        Err(Failure::Table(source, problem)) => halt_table(context, &source, problem).await.map(|()| Ended::Restart),
+        Err(Failure::Table(source, problem)) => {
+            // Its transaction may hold the very record that is to be written.
+            drop(session);
+            tokio::select! {
+                halted = halt_table(context, &source, problem) => halted.map(|()| Ended::Restart),
+                () = context.stop.cancelled() => Ok(Ended::Stopped),
+            }
+        }
         other => other,
     }
 }
@@ -163,7 +170,8 @@ impl<'a> Session<'a> {
         let sequence = judge(&kept.positions, &context.journal)?;
         let stands = take_places(context, &mut connection, kept.positions, sequence).await?;
         let mut applier = Applier::new(connection, context.target.name.clone(), stands);
-        let tables = leave_unselected(&mut applier, &context.names, kept.tables, sequence).await?;
+        let mut tables = leave_unselected(&mut applier, &context.names, kept.tables, sequence).await?;
+        wait_from_here(&mut applier, &mut tables, sequence).await?;
         let follower = context.journal.follow();
         Ok(Self {
             context,
@@ -434,6 +442,17 @@ async fn leave_unselected(
         applier.put_tables(&left).await?;
     }
     Ok(selected)
+}
+
+/// A table that waits needs a copy that begins after what this target has passed: an earlier one has gone by unseen, while
+/// the table was not selected.
+async fn wait_from_here(applier: &mut Applier, tables: &mut [Table], sequence: Sequence) -> Result<(), Failure> {
+    let waits = |table: &&mut Table| matches!(table.state, table::State::Waiting | table::State::Refilling);
+    for table in tables.iter_mut().filter(waits).filter(|table| table.copy_after < sequence) {
+        table.copy_after = sequence;
+        applier.put_tables(std::slice::from_ref(table)).await?;
+    }
+    Ok(())
 }
 
 fn unreadable(error: &ReadError) -> Failure {

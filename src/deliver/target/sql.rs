@@ -49,11 +49,14 @@ pub fn remake(name: &TableName, old: &Shape, new: &Shape) -> String {
         let quoted = identifier(&column.name);
         match new.columns.iter().find(|now| now.name == column.name) {
             None => changes.push(format!("DROP COLUMN {quoted}")),
-            Some(now) if now.sql_type != column.sql_type => {
-                changes.push(format!("ALTER COLUMN {quoted} TYPE {} USING NULL", now.sql_type));
+            Some(now) => {
+                if now.sql_type != column.sql_type {
+                    changes.push(format!("ALTER COLUMN {quoted} TYPE {} USING NULL", now.sql_type));
+                }
+                if column.key && !now.key {
+                    changes.push(format!("ALTER COLUMN {quoted} DROP NOT NULL"));
+                }
             }
-            Some(now) if column.key && !now.key => changes.push(format!("ALTER COLUMN {quoted} DROP NOT NULL")),
-            Some(_) => {}
         }
     }
     let is_new = |column: &&Column| !old.columns.iter().any(|known| known.name == column.name);
@@ -63,11 +66,15 @@ pub fn remake(name: &TableName, old: &Shape, new: &Shape) -> String {
     }
     let mut sql = clear(name);
     if key_changes && old.is_keyed() {
-        // Its name is the server's choice, so the catalogue says it.
+        // Its name is the server's choice, so the catalogue says it; gone by hand, there is none to drop.
         let drop_key = format!(
-            "DO $$ BEGIN EXECUTE (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) \
-             FROM pg_catalog.pg_constraint WHERE contype = 'p' AND conrelid = {}::regclass); END $$",
-            literal(&table)
+            "DO {}",
+            literal(&format!(
+                "DECLARE drop_it text := (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) \
+                 FROM pg_catalog.pg_constraint WHERE contype = 'p' AND conrelid = {}::regclass); \
+                 BEGIN IF drop_it IS NOT NULL THEN EXECUTE drop_it; END IF; END",
+                literal(&table)
+            ))
         );
         sql += &format!("; {drop_key}");
     }
@@ -89,6 +96,12 @@ pub fn add_columns(name: &TableName, shape: &Shape) -> String {
 
 pub fn clear(name: &TableName) -> String {
     format!("TRUNCATE ONLY {}", qualified(name))
+}
+
+/// Leaves rows from this sequence on without one.
+pub fn disown(name: &TableName, from: Sequence) -> String {
+    let sequence = identifier(SEQUENCE);
+    format!("UPDATE ONLY {} SET {sequence} = NULL WHERE {sequence} >= {from}", qualified(name))
 }
 
 /// A row without a sequence was put there by somebody else.
@@ -195,10 +208,10 @@ pub fn delete(name: &TableName, row: &str) -> String {
     format!("DELETE FROM ONLY {} WHERE {row}", qualified(name))
 }
 
-/// Takes the row `new` out of the way of `old`, where both are there.
+/// Takes the row `new` out of the way of `old`, where both are there and two: equal keys can have several texts.
 pub fn make_way(name: &TableName, old: &str, new: &str) -> String {
     let table = qualified(name);
-    format!("DELETE FROM ONLY {table} WHERE {new} AND EXISTS (SELECT FROM ONLY {table} WHERE {old})")
+    format!("DELETE FROM ONLY {table} WHERE {new} AND NOT ({old}) AND EXISTS (SELECT FROM ONLY {table} WHERE {old})")
 }
 
 #[cfg(test)]

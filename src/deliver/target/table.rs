@@ -86,6 +86,8 @@ pub enum Alteration {
     AddColumns(Shape),
     /// Its rows go.
     Clear,
+    /// Rows that say they are as new as this or newer are another journal's: they are to be swept like older ones.
+    Disown(Sequence),
     /// Rows that are older than this go.
     Sweep(Sequence),
 }
@@ -142,6 +144,8 @@ impl Table {
             // Rows without a key cannot be told to have come again.
             self.sweep = false;
             alterations.push(Alteration::Clear);
+        } else if self.sweep && waiting {
+            alterations.push(Alteration::Disown(sequence));
         }
         self.shape = Some(shape);
         self.copy_begin = sequence;
@@ -164,7 +168,7 @@ impl Table {
     }
 
     /// A copy ends. Only the one that this table has followed since its begin.
-    pub fn copy_ends(&mut self) -> Vec<Alteration> {
+    fn copy_ends(&mut self) -> Vec<Alteration> {
         if self.state != State::Copying {
             return Vec::new();
         }
@@ -172,6 +176,21 @@ impl Table {
         self.state = if self.copy_after > self.copy_begin { State::Refilling } else { State::Ready };
         let sweep = std::mem::take(&mut self.sweep);
         if sweep { vec![Alteration::Sweep(self.copy_begin)] } else { Vec::new() }
+    }
+
+    /// A copy ends as transaction `sequence`, of a table that looks like `shape` by then: columns added behind the last rows
+    /// that it read are told by nothing else.
+    ///
+    /// # Errors
+    /// Why the table cannot go on.
+    pub fn copy_ends_as(&mut self, sequence: Sequence, shape: &Shape) -> Result<Vec<Alteration>, String> {
+        let mut alterations = Vec::new();
+        let known = self.shape.as_ref().map(|known| known.difference(shape));
+        if self.state == State::Copying && matches!(known, Some(Difference::Added(_))) {
+            alterations.extend(self.change_comes(sequence, shape)?);
+        }
+        alterations.extend(self.copy_ends());
+        Ok(alterations)
     }
 
     /// A change comes as part of transaction `sequence`, written under `shape`. Only while the table takes changes.
@@ -261,6 +280,14 @@ mod tests {
     }
 
     #[test]
+    fn what_another_journal_numbered_higher_is_swept_too() {
+        let mut table = copied(&["id"]);
+        table.resync(Sequence(3));
+        assert_eq!(table.copy_begins(Sequence(4), shape(&["id"])), Ok(vec![Alteration::Disown(Sequence(4))]));
+        assert_eq!(table.copy_ends(), [Alteration::Sweep(Sequence(4))]);
+    }
+
+    #[test]
     fn added_columns_are_followed_and_filled_by_another_copy() {
         let mut table = copied(&["id"]);
         let added = table.change_comes(Sequence(20), &shape(&["id", "a"]));
@@ -271,6 +298,15 @@ mod tests {
         table.change_comes(Sequence(22), &shape(&["id", "a", "b"])).expect("one more");
         assert_eq!(table.copy_ends(), [Alteration::Sweep(Sequence(21))]);
         assert_eq!(table.state, State::Refilling, "the second column came while the copy ran");
+    }
+
+    #[test]
+    fn a_column_added_behind_the_last_row_of_a_copy_is_filled_by_another() {
+        let mut table = table();
+        table.copy_begins(Sequence(11), shape(&["id"])).expect("it begins");
+        let ended = table.copy_ends_as(Sequence(12), &shape(&["id", "a"]));
+        assert_eq!(ended, Ok(vec![Alteration::AddColumns(shape(&["id", "a"]))]));
+        assert_eq!((table.state.word(), table.wants_copy_after()), ("refilling", Some(Sequence(12))));
     }
 
     #[test]

@@ -45,11 +45,18 @@ impl Worker {
                 self.knocker.settle().await?;
             }
             self.read_again(connection, &standing, &mut record).await?;
-            if ends {
+            // More rows moved than could be noted, or somebody wants another one anyway: it would end with rows missing.
+            let anew = ends && self.noted(&record).is_some_and(|noted| noted.again);
+            if ends && !anew {
                 self.end(&mut record, &standing).await?;
             }
             self.knocker.send(Request::Release).await?;
             connection.query("COMMIT").await?;
+            if anew {
+                record.schema = None;
+                (rows_max, need) = (FIRST_ROWS, Need::Near);
+                continue;
+            }
             if ends {
                 return Ok(());
             }
@@ -81,7 +88,8 @@ impl Worker {
         self.told(table, FOLLOWERS, near).await;
     }
 
-    /// Whether what was read so far is of no use: nothing was, the key is another, or there is none to go on behind.
+    /// Whether what was read so far is of no use: nothing was or counts any more, the key is another, or there is none to go
+    /// on behind.
     fn starts_over(&self, record: &CopyRecord, standing: &Standing) -> bool {
         if record.state != CopyState::Running || standing.locked.key.is_empty() {
             return true;
@@ -134,11 +142,8 @@ impl Worker {
         standing: &Standing,
         record: &mut CopyRecord,
     ) -> Result<(), Trouble> {
-        let noted =
-            self.journal.copies().into_iter().find(|noted| {
-                noted.system == record.system && noted.table == record.table && noted.copy == record.copy
-            });
-        let keys: Vec<_> = noted.map(|noted| noted.to_read_again.into_iter().collect()).unwrap_or_default();
+        let keys: Vec<_> =
+            self.noted(record).map(|noted| noted.to_read_again.into_iter().collect()).unwrap_or_default();
         if keys.is_empty() {
             return Ok(());
         }
@@ -147,6 +152,14 @@ impl Worker {
             self.fill(connection, &standing.locked.rows_of(keys), &mut chunk).await?;
         }
         self.rows(record, standing, &chunk, keys).await
+    }
+
+    /// The copy as far as it is durable, with what the stream has noted of it.
+    fn noted(&self, record: &CopyRecord) -> Option<CopyRecord> {
+        let is_it = |noted: &CopyRecord| {
+            noted.system == record.system && noted.table == record.table && noted.copy == record.copy
+        };
+        self.journal.copies().into_iter().find(is_it)
     }
 
     /// Reads a statement's rows into the chunk, and what is full on to the journal.
@@ -174,7 +187,6 @@ impl Worker {
     ) -> Result<(), Trouble> {
         record.rows += chunk.rows;
         record.bytes += chunk.bytes;
-        record.schema = Some(standing.schema.id);
         self.commit(CopyPhase::Rows, record, standing, Step { changes: chunk.rows, read_again }).await
     }
 
