@@ -23,7 +23,10 @@ if ! command -v cargo >/dev/null; then
   echo "setup: there is no cargo; install the Rust toolchain first, see https://rustup.rs" >&2
   exit 1
 fi
-[ ${#missing[@]} -eq 0 ] && exit 0
+servers="$(dirname "$0")/servers.sh"   # MySQL and MariaDB, for the tests
+if [ ${#missing[@]} -eq 0 ]; then
+  exec "$servers"
+fi
 
 command=(apt-get install -y --no-install-recommends "${missing[@]}")
 if [ "$(id -u)" -ne 0 ]; then
@@ -41,3 +44,4 @@ if [[ " ${missing[*]} " == *" postgresql-15 "* && ! -e /etc/postgresql-common/cr
 fi
 apt-get update -qq
 "${command[@]}"
+"$servers"

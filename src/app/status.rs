@@ -5,6 +5,7 @@ use super::target_status;
 use crate::config::Config;
 use crate::deliver::target::status::TargetStatus;
 use crate::journal::Journal;
+use crate::model::position::Lsn;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
 use crate::model::time::UnixMicros;
@@ -100,10 +101,10 @@ fn source(status: &SourceStatus, copies: &Copies) -> v1::SourceStatus {
     let copy = |name| records.get(name).map(|record| copies.status(record, status.copies_wait.get(name), now));
     v1::SourceStatus {
         system: status.system.to_string(),
-        kind: "postgres".to_owned(),
+        kind: status.kind.to_owned(),
         state: state.into(),
-        checkpoint: status.flushed.map(|lsn| lsn.to_string()).unwrap_or_default(),
-        log_end: status.log_end.map(|lsn| lsn.to_string()).unwrap_or_default(),
+        checkpoint: notation(status.flushed, status.flushed_text.as_ref()),
+        log_end: notation(status.log_end, status.log_end_text.as_ref()),
         lag_bytes: status.lag_bytes().unwrap_or_default(),
         lag_seconds: status.lag_seconds(now).unwrap_or_default(),
         retained_log_bytes: status.retained_bytes.unwrap_or_default(),
@@ -113,6 +114,11 @@ fn source(status: &SourceStatus, copies: &Copies) -> v1::SourceStatus {
         tables: status.tables.iter().map(|captured| table(captured, copy(&captured.name))).collect(),
         reconnects: status.reconnects,
     }
+}
+
+/// A place in the source's own notation.
+fn notation(place: Option<Lsn>, text: Option<&String>) -> String {
+    text.cloned().or_else(|| place.map(|lsn| lsn.to_string())).unwrap_or_default()
 }
 
 fn state(state: &State) -> (v1::SourceState, Option<v1::Problem>) {

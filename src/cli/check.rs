@@ -12,6 +12,7 @@ use crate::deliver::target;
 use crate::model::code::Code;
 use crate::model::finding::{Finding, Severity};
 use crate::model::problem::Problem;
+use crate::source::mysql;
 use crate::source::postgres::{Connection, Fault, Purpose, ServerTable, Surroundings, configured, preflight};
 use crate::wire::api::v1::admin_service_client::AdminServiceClient;
 use crate::wire::api::v1::{GetStatusRequest, GetStatusResponse};
@@ -55,6 +56,7 @@ async fn look(config: &Config, identity: &Identity) -> Vec<Finding> {
                 let tables = captured_tables(system).await.unwrap_or_default();
                 captured.extend(tables.into_iter().map(|table| (name.clone(), table.name)));
             }
+            System::Mysql(system) => findings.extend(mysql::preflight(system).await),
         }
     }
     let systems = Arc::new(config.systems.clone());

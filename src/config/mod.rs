@@ -16,7 +16,7 @@ pub use load::{Passwords, find, load, parse};
 pub use raw::Place;
 pub use report::{Error, Mistake};
 
-use crate::model::name::SystemName;
+use crate::model::name::{SystemName, TableName};
 use crate::model::pattern::Selection;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -44,6 +44,49 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub enum System {
     Postgres(PostgresSystem),
+    Mysql(MysqlSystem),
+}
+
+/// A MySQL or MariaDB server that is read.
+#[derive(Debug, Clone)]
+pub struct MysqlSystem {
+    pub name: SystemName,
+    pub flavour: Flavour,
+    pub endpoint: MysqlEndpoint,
+    /// `Some`: only tables of this one are captured.
+    pub database: Option<String>,
+    /// Over `database.table`.
+    pub tables: Selection,
+    /// By which the server tells its replicas apart: no two may have the same. By default derived from the system's name.
+    pub server_id: u32,
+}
+
+impl MysqlSystem {
+    /// Whether a table is configured. The server's own are never.
+    pub fn captures(&self, table: &TableName) -> bool {
+        const OWN: [&str; 4] = ["mysql", "information_schema", "performance_schema", "sys"];
+        self.database.as_deref().is_none_or(|database| database == &*table.schema)
+            && !OWN.contains(&&*table.schema)
+            && self.tables.matches(&table.to_string())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    Mysql,
+    Mariadb,
+}
+
+/// A MySQL or MariaDB server and how to log in to it.
+#[derive(Debug, Clone)]
+pub struct MysqlEndpoint {
+    pub host: Host,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<SecretString>,
+    pub tls: Tls,
+    /// Silence after which the connection counts as dead. Default 30 s.
+    pub silence_max: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +119,7 @@ pub struct PostgresEndpoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     Tcp(String),
-    /// The directory of the server's unix socket: a `host` that starts with `/`.
+    /// A `host` that starts with `/`: PostgreSQL's directory of unix sockets, MySQL's and MariaDB's socket itself.
     Unix(PathBuf),
 }
 

@@ -35,7 +35,7 @@ fn mistakes(text: &str) -> String {
 #[test]
 fn the_defaults_are_the_documented_ones() {
     let config = read(GOOD).unwrap();
-    let System::Postgres(erp) = &config.systems[&SystemName::new("erp").unwrap()];
+    let System::Postgres(erp) = &config.systems[&SystemName::new("erp").unwrap()] else { panic!("not PostgreSQL") };
     assert_eq!(erp.endpoint.host, Host::Unix("/run/postgresql".into()));
     assert_eq!((erp.endpoint.port, erp.endpoint.tls.clone(), erp.slot.as_str()), (5432, Tls::Disable, "tailwater_erp"));
     assert_eq!(config.lock_file, Path::new("t.lock"));
@@ -54,7 +54,7 @@ fn tls_is_full_wherever_the_connection_leaves_the_machine() {
         ("10.0.0.1", Tls::VerifyFull { ca_file: None }),
     ] {
         let config = read(&GOOD.replace("/run/postgresql", host)).unwrap();
-        let System::Postgres(erp) = config.systems.into_values().next().unwrap();
+        let System::Postgres(erp) = config.systems.into_values().next().unwrap() else { panic!("not PostgreSQL") };
         assert_eq!(erp.endpoint.tls, tls, "{host}");
     }
 }
@@ -83,8 +83,8 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             "kind: postgres",
-            "kind: mariadb",
-            "t.yaml:5:11: TW-CFG-006: `kind: mariadb` is not in this version; it reads `postgres`",
+            "kind: mariadb\n    slot: erp",
+            "t.yaml:6:5: TW-CFG-005: unknown key `systems.erp.slot` (known: kind, host, port, user, password, database, tables, tls, server_id, silence)",
         ),
         ("version: 1", "version: 2", "t.yaml:1:10: TW-CFG-011: this Tailwater reads `version: 1`"),
         ("data_dir: /var/lib/tailwater\n", "", "t.yaml:1:1: TW-CFG-007: `data_dir` is missing"),
@@ -255,6 +255,33 @@ fn every_slip_in_a_target_has_its_answer() {
 }
 
 #[test]
+fn a_target_takes_no_tables_of_mysql_or_mariadb_systems() {
+    const REST: &str = "tables of MySQL and MariaDB systems go to subscribers in this version, not into targets; \
+                        name the PostgreSQL systems alone";
+    let others = "  crm: {kind: mysql, host: localhost, user: t, tables: {include: [\"*\"]}}\n  \
+                  crm_old: {kind: mariadb, host: localhost, user: t, tables: {include: [\"*\"]}}\n";
+    let with = |include: &str| format!("{GOOD}{others}{}", TARGET.replace("\"erp.*\"", include));
+    for (pattern, selected) in [
+        ("crm.*", "`crm`"),
+        ("crm.crm.orders", "`crm`"),
+        ("crm_old.*", "`crm_old`"),
+        ("crm*", "`crm`, `crm_old`"),
+        ("*", "`crm`, `crm_old`"),
+        ("*.public.orders", "`crm`, `crm_old`"),
+        ("c*.public.*", "`crm`, `crm_old`"),
+    ] {
+        assert_eq!(
+            mistakes(&with(&format!("\"erp.*\", \"{pattern}\""))),
+            format!("t.yaml:19:33: TW-CFG-006: `{pattern}` would select tables of {selected}: {REST}"),
+        );
+    }
+    assert_eq!(mistakes(&with("\"crm.*\", \"crm_old.*\"")).lines().count(), 2, "each pattern is told");
+    for fine in ["erp.*", "e*", "er*.public.orders"] {
+        assert!(read(&with(&format!("\"{fine}\""))).is_ok(), "{fine}");
+    }
+}
+
+#[test]
 fn what_is_no_yaml_or_no_text_says_where() {
     assert!(mistakes("version: [1\n").starts_with("t.yaml:"), "{}", mistakes("version: [1\n"));
     assert_eq!(code_of(b"version: [1\n"), code::CONFIG_SYNTAX);
@@ -274,7 +301,7 @@ fn a_password_is_read_at_once_and_never_printed() {
     let text = GOOD.replace("user: tailwater", "user: tailwater\n    password: {env: ERP_PASSWORD}");
     let config = read(&text).unwrap();
     assert!(!format!("{config:?}").contains("hush"));
-    let System::Postgres(erp) = config.systems.into_values().next().unwrap();
+    let System::Postgres(erp) = config.systems.into_values().next().unwrap() else { panic!("not PostgreSQL") };
     assert_eq!(erp.endpoint.password.unwrap().expose_secret(), "hush");
 }
 
@@ -284,7 +311,7 @@ fn a_password_file_stands_beside_the_config_and_loses_its_line_break() {
     std::fs::write(folder.path().join("pw"), "hush\n").unwrap();
     let text = GOOD.replace("user: tailwater", "user: tailwater\n    password: {file: pw}");
     let config = parse(&folder.path().join("t.yaml"), text.as_bytes(), Passwords::Read(&env)).unwrap();
-    let System::Postgres(erp) = config.systems.into_values().next().unwrap();
+    let System::Postgres(erp) = config.systems.into_values().next().unwrap() else { panic!("not PostgreSQL") };
     assert_eq!(erp.endpoint.password.unwrap().expose_secret(), "hush");
 }
 
@@ -314,5 +341,17 @@ proptest! {
         let end = (at + cut).min(GOOD.len());
         let text = format!("{}{put}{}", &GOOD[..at], &GOOD[end..]);
         let _ = parse(Path::new("t.yaml"), text.as_bytes(), Passwords::Leave);
+    }
+}
+
+#[test]
+fn a_mysql_or_mariadb_server_is_read_with_a_number_of_its_own() {
+    for (kind, flavour) in [("mysql", Flavour::Mysql), ("mariadb", Flavour::Mariadb)] {
+        let config = read(&GOOD.replace("kind: postgres", &format!("kind: {kind}"))).unwrap();
+        let System::Mysql(erp) = config.systems.into_values().next().unwrap() else { panic!("not {kind}") };
+        assert_eq!((erp.flavour, erp.endpoint.port), (flavour, 3306));
+        assert_eq!(erp.server_id, 4_002_903_634, "another number at the next start would be another replica");
+        let table = |schema| TableName::new(schema, "t");
+        assert!(!erp.captures(&table("mysql")) && !erp.captures(&table("sys")));
     }
 }

@@ -11,4 +11,5 @@
     )
 )]
 
+pub mod mysql;
 pub mod postgres;

@@ -18,6 +18,7 @@ use super::subscriptions::{Claim, Start};
 use crate::journal::{Header, Journal, ReadError, Reader};
 use crate::model::code;
 use crate::model::copy::CopyPhase;
+use crate::model::gtid::Gtid;
 use crate::model::position::{Position, Sequence};
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
@@ -352,9 +353,20 @@ impl Tail {
 }
 
 fn begin_frame(header: &Header) -> v1::Begin {
-    let position = match header.position {
+    let position = match &header.position {
         Position::Postgres { commit_lsn } => {
             v1::position::Position::Postgres(v1::PostgresPosition { commit_lsn: commit_lsn.0 })
+        }
+        Position::Mysql { gtid, end } => {
+            let position = v1::BinlogPosition {
+                gtid: gtid.as_ref().map(ToString::to_string).unwrap_or_default(),
+                file: end.file.to_string(),
+                offset: end.offset,
+            };
+            match gtid {
+                Some(Gtid::Mariadb(_)) => v1::position::Position::Mariadb(position),
+                _ => v1::position::Position::Mysql(position),
+            }
         }
     };
     v1::Begin {

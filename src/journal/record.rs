@@ -6,10 +6,13 @@
 use super::chain::{HASH_BYTES, Hash};
 use super::keys::BodyId;
 use super::{CopyRecord, CopyState, SubscriptionRecord};
-use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint, PostgresFingerprint, PostgresServer};
+use crate::model::checkpoint::{
+    Checkpoint, MysqlCheckpoint, MysqlFingerprint, PostgresCheckpoint, PostgresFingerprint, PostgresServer,
+};
 use crate::model::copy::{CopyPhase, CopyStep};
+use crate::model::gtid::{Gtid, GtidSet, MariadbGtid, MysqlGtid, Origin};
 use crate::model::name::{SystemName, TableName};
-use crate::model::position::{Epoch, Lsn, Position, Sequence};
+use crate::model::position::{Epoch, LogPlace, Lsn, Position, Sequence};
 use crate::model::schema::SchemaId;
 use crate::model::time::UnixMicros;
 use prost::Message;
@@ -83,6 +86,33 @@ struct EntryFields {
     copy: Option<CopyStepFields>,
     #[prost(uint64, tag = "14")]
     copied_rows: u64,
+    #[prost(message, optional, tag = "15")]
+    binlog: Option<BinlogFields>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct BinlogFields {
+    #[prost(message, optional, tag = "1")]
+    gtid: Option<GtidFields>,
+    #[prost(string, tag = "2")]
+    file: String,
+    #[prost(uint64, tag = "3")]
+    offset: u64,
+}
+
+/// MySQL's with a UUID, MariaDB's without.
+#[derive(Clone, PartialEq, Message)]
+struct GtidFields {
+    #[prost(bytes = "vec", tag = "1")]
+    uuid: Vec<u8>,
+    #[prost(string, tag = "2")]
+    tag: String,
+    #[prost(uint64, tag = "3")]
+    number: u64,
+    #[prost(uint32, tag = "4")]
+    domain: u32,
+    #[prost(uint32, tag = "5")]
+    server: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -178,6 +208,28 @@ struct SubscriptionFields {
 struct CheckpointFields {
     #[prost(message, optional, tag = "1")]
     postgres: Option<PostgresFields>,
+    #[prost(message, optional, tag = "2")]
+    mysql: Option<MysqlFields>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct MysqlFields {
+    #[prost(string, tag = "1")]
+    server: String,
+    /// 1: MySQL, 2: MariaDB.
+    #[prost(uint32, tag = "2")]
+    kind: u32,
+    /// As the server prints it.
+    #[prost(string, tag = "3")]
+    executed: String,
+    #[prost(string, tag = "4")]
+    file: String,
+    #[prost(uint64, tag = "5")]
+    offset: u64,
+    #[prost(message, optional, tag = "6")]
+    last: Option<GtidFields>,
+    #[prost(sint64, tag = "7")]
+    last_commit_time: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -227,11 +279,14 @@ impl Entry {
     /// The stored bytes without the hash: what the chain hashes.
     pub(super) fn fields(&self) -> Vec<u8> {
         let header = &*self.header;
-        let Position::Postgres { commit_lsn } = header.position;
+        let (commit_lsn, binlog) = match &header.position {
+            Position::Postgres { commit_lsn } => (Some(commit_lsn.0), None),
+            Position::Mysql { gtid, end } => (None, Some(binlog_fields(gtid.as_ref(), end))),
+        };
         seal(&EntryFields {
             sequence: header.sequence.0,
             system: header.system.as_str().to_owned(),
-            postgres_commit_lsn: Some(commit_lsn.0),
+            postgres_commit_lsn: commit_lsn,
             commit_time: header.commit_time.0,
             transaction: header.transaction.clone(),
             changes: header.changes,
@@ -243,17 +298,22 @@ impl Entry {
             bytes_total: header.bytes_total,
             copy: header.copy.as_ref().map(copy_step_fields),
             copied_rows: header.copied_rows,
+            binlog,
         })
     }
 
     /// Reads what [`split_entry`] gave as the fields.
     pub(super) fn read(fields: &[u8]) -> Result<Self, Unreadable> {
         let fields: EntryFields = unseal(fields)?;
-        let commit_lsn = Lsn(fields.postgres_commit_lsn.ok_or(Unreadable::Fields)?);
+        let position = match (fields.postgres_commit_lsn, fields.binlog) {
+            (Some(lsn), None) => Position::Postgres { commit_lsn: Lsn(lsn) },
+            (None, Some(binlog)) => binlog_position(binlog)?,
+            _ => return Err(Unreadable::Fields),
+        };
         let header = super::Header {
             sequence: Sequence(fields.sequence),
             system: SystemName::new(&fields.system).map_err(|_| Unreadable::Fields)?,
-            position: Position::Postgres { commit_lsn },
+            position,
             commit_time: UnixMicros(fields.commit_time),
             transaction: fields.transaction,
             changes: fields.changes,
@@ -324,13 +384,85 @@ pub(super) fn read_subscription(value: &[u8]) -> Result<SubscriptionRecord, Unre
 }
 
 pub(super) fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
-    let Checkpoint::Postgres(postgres) = checkpoint;
-    seal(&CheckpointFields { postgres: Some(postgres_fields(postgres)) })
+    seal(&match checkpoint {
+        Checkpoint::Postgres(postgres) => CheckpointFields { postgres: Some(postgres_fields(postgres)), mysql: None },
+        Checkpoint::Mysql(mysql) => CheckpointFields { postgres: None, mysql: Some(mysql_fields(mysql)) },
+    })
 }
 
 pub(super) fn read_checkpoint(value: &[u8]) -> Result<Checkpoint, Unreadable> {
     let fields: CheckpointFields = unseal(value)?;
-    fields.postgres.map(|fields| Checkpoint::Postgres(postgres(fields))).ok_or(Unreadable::Fields)
+    match (fields.postgres, fields.mysql) {
+        (Some(fields), None) => Ok(Checkpoint::Postgres(postgres(fields))),
+        (None, Some(fields)) => mysql(fields).map(Checkpoint::Mysql),
+        _ => Err(Unreadable::Fields),
+    }
+}
+
+const KIND_MYSQL: u32 = 1;
+const KIND_MARIADB: u32 = 2;
+
+fn binlog_fields(gtid: Option<&Gtid>, end: &LogPlace) -> BinlogFields {
+    BinlogFields { gtid: gtid.map(gtid_fields), file: end.file.to_string(), offset: end.offset }
+}
+
+fn binlog_position(fields: BinlogFields) -> Result<Position, Unreadable> {
+    let end = LogPlace { file: fields.file.into(), offset: fields.offset };
+    Ok(Position::Mysql { gtid: fields.gtid.map(gtid).transpose()?, end })
+}
+
+fn gtid_fields(gtid: &Gtid) -> GtidFields {
+    match gtid {
+        Gtid::Mysql(MysqlGtid { origin, number }) => GtidFields {
+            uuid: origin.server.to_vec(),
+            tag: origin.tag.to_string(),
+            number: *number,
+            ..GtidFields::default()
+        },
+        Gtid::Mariadb(gtid) => {
+            GtidFields { number: gtid.sequence, domain: gtid.domain, server: gtid.server, ..GtidFields::default() }
+        }
+    }
+}
+
+fn gtid(fields: GtidFields) -> Result<Gtid, Unreadable> {
+    let GtidFields { uuid, tag, number, domain, server } = fields;
+    if uuid.is_empty() {
+        return Ok(Gtid::Mariadb(MariadbGtid { domain, server, sequence: number }));
+    }
+    let server = uuid.try_into().map_err(|_| Unreadable::Fields)?;
+    Ok(Gtid::Mysql(MysqlGtid { origin: Origin { server, tag: tag.into() }, number }))
+}
+
+fn mysql_fields(checkpoint: &MysqlCheckpoint) -> MysqlFields {
+    MysqlFields {
+        server: checkpoint.server.clone(),
+        kind: match checkpoint.executed {
+            GtidSet::Mysql(_) => KIND_MYSQL,
+            GtidSet::Mariadb(_) => KIND_MARIADB,
+        },
+        executed: checkpoint.executed.to_string(),
+        file: checkpoint.end.file.to_string(),
+        offset: checkpoint.end.offset,
+        last: checkpoint.last.as_ref().map(|last| gtid_fields(&last.gtid)),
+        last_commit_time: checkpoint.last.as_ref().map_or(0, |last| last.commit_time.0),
+    }
+}
+
+fn mysql(fields: MysqlFields) -> Result<MysqlCheckpoint, Unreadable> {
+    let executed = match fields.kind {
+        KIND_MYSQL => GtidSet::Mysql(fields.executed.parse().map_err(|_| Unreadable::Fields)?),
+        KIND_MARIADB => GtidSet::Mariadb(fields.executed.parse().map_err(|_| Unreadable::Fields)?),
+        _ => return Err(Unreadable::Fields),
+    };
+    let commit_time = UnixMicros(fields.last_commit_time);
+    let fingerprint = |fields| Ok::<_, Unreadable>(MysqlFingerprint { gtid: gtid(fields)?, commit_time });
+    Ok(MysqlCheckpoint {
+        server: fields.server,
+        executed,
+        end: LogPlace { file: fields.file.into(), offset: fields.offset },
+        last: fields.last.map(fingerprint).transpose()?,
+    })
 }
 
 fn postgres_fields(checkpoint: &PostgresCheckpoint) -> PostgresFields {
@@ -513,6 +645,46 @@ mod tests {
         );
         assert_eq!(read_checkpoint(&write_checkpoint(&checkpoint)), Ok(checkpoint));
         assert_eq!(hex(&write_number(300)), "0108ac02");
+    }
+
+    #[test]
+    fn what_mysql_and_mariadb_leave_is_what_it_always_was_and_reads_back() {
+        let origin = Origin { server: [0xAB; 16], tag: "blue".into() };
+        let mysql = Gtid::Mysql(MysqlGtid { origin, number: 9 });
+        let mariadb = Gtid::Mariadb(MariadbGtid { domain: 1, server: 2, sequence: 3 });
+        let uuid = "abababab-abab-abab-abab-abababababab";
+        let executed = |text: &str| GtidSet::Mysql(text.parse().expect("a set"));
+        let end = LogPlace { file: "b.1".into(), offset: 4 };
+        let mut checkpoints = vec![];
+        for (gtid, executed) in [
+            (mysql, executed(&format!("{uuid}:1-8,{uuid}:blue:9"))),
+            (mariadb, GtidSet::Mariadb("1-2-3".parse().expect("a position"))),
+        ] {
+            let position = Position::Mysql { gtid: Some(gtid.clone()), end: end.clone() };
+            let Position::Mysql { gtid: some, end: at } = &position else { unreachable!("made above") };
+            let fields = binlog_fields(some.as_ref(), at);
+            checkpoints.push(hex(&seal(&fields)));
+            assert_eq!(binlog_position(fields), Ok(position));
+            let last = Some(MysqlFingerprint { gtid, commit_time: UnixMicros(6) });
+            let checkpoint =
+                Checkpoint::Mysql(MysqlCheckpoint { server: "s".into(), executed, end: end.clone(), last });
+            checkpoints.push(hex(&write_checkpoint(&checkpoint)));
+            assert_eq!(read_checkpoint(&write_checkpoint(&checkpoint)), Ok(checkpoint));
+        }
+        let uuid_hex = "ab".repeat(16);
+        assert_eq!(
+            checkpoints,
+            [
+                format!("010a1a0a10{uuid_hex}1204626c756518091203622e311804"),
+                format!(
+                    "011280010a017310011a5461626162616261622d616261622d616261622d616261622d6162616261626162616261623a312d382c61626162616261\
+                 622d616261622d616261622d616261622d6162616261626162616261623a626c75653a392203622e312804321a0a10{uuid_hex}\
+                 1204626c75651809380c"
+                ),
+                "010a06180320012802120362".to_owned() + "2e311804",
+                "01121d0a017310021a05312d322d332203622e3128043206180320012802380c".to_owned(),
+            ]
+        );
     }
 
     #[test]

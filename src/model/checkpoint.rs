@@ -1,12 +1,33 @@
 //! What of a source is durable in the journal, with the server's identity.
 
-use super::position::Lsn;
+use super::gtid::{Gtid, GtidSet};
+use super::position::{LogPlace, Lsn};
 use super::time::UnixMicros;
 
 /// One source's checkpoint. Written in the same synced batch as the transaction that it covers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Checkpoint {
     Postgres(PostgresCheckpoint),
+    Mysql(MysqlCheckpoint),
+}
+
+/// Of a MySQL or MariaDB server, as its GTIDs say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MysqlCheckpoint {
+    /// MySQL's `server_uuid` or MariaDB's `server_uid`.
+    pub server: String,
+    /// Everything in it is durable here or was there before the start; the stream resumes behind it. Only grows.
+    pub executed: GtidSet,
+    /// Where the last transaction of it ended in the log, to measure by. Never resumed from.
+    pub end: LogPlace,
+    /// The newest journaled transaction. `None`: none yet.
+    pub last: Option<MysqlFingerprint>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MysqlFingerprint {
+    pub gtid: Gtid,
+    pub commit_time: UnixMicros,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod code;
 pub mod copy;
 pub mod finding;
+pub mod gtid;
 pub mod name;
 pub mod pattern;
 pub mod position;

@@ -1,7 +1,9 @@
 //! Places: in a source's log, and in our journal.
 
+use super::gtid::Gtid;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A PostgreSQL log sequence number: a byte offset into the WAL.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -42,15 +44,47 @@ impl FromStr for Lsn {
 pub struct NotAnLsn;
 
 /// Where in its source's log a transaction committed. Positions of two systems never compare, so there is no order here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Position {
-    Postgres { commit_lsn: Lsn },
+    Postgres {
+        commit_lsn: Lsn,
+    },
+    /// MySQL or MariaDB, as the id says. `gtid`: `None` for a step of a copy before the first transaction.
+    Mysql {
+        gtid: Option<Gtid>,
+        end: LogPlace,
+    },
+}
+
+/// A place in a binary log. Files of one server are numbered in order; those of two servers never compare.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogPlace {
+    /// Empty: nowhere yet.
+    pub file: Arc<str>,
+    /// Bytes from the file's begin.
+    pub offset: u64,
+}
+
+impl LogPlace {
+    /// What of one server's places is the same and grows: the file's number, then the offset.
+    pub fn order(&self) -> (u64, u64) {
+        let number = self.file.rsplit_once('.').and_then(|(_, number)| number.parse().ok());
+        (number.unwrap_or(0), self.offset)
+    }
+}
+
+impl fmt::Display for LogPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.offset)
+    }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Postgres { commit_lsn } => commit_lsn.fmt(f),
+            Self::Mysql { gtid: Some(gtid), .. } => gtid.fmt(f),
+            Self::Mysql { gtid: None, end } => end.fmt(f),
         }
     }
 }

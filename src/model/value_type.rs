@@ -16,7 +16,7 @@ pub enum Scalar {
     /// 16 and 32 bit signed integers.
     Int32 = 2,
     Int64 = 3,
-    /// PostgreSQL's oid and xid.
+    /// PostgreSQL's oid and xid, MySQL's unsigned integers of up to 32 bits.
     UInt32 = 4,
     Float = 5,
     Double = 6,
@@ -36,10 +36,12 @@ pub enum Scalar {
     Bits = 17,
     /// The server's text and its name for the type.
     Other = 18,
+    /// MySQL's BIGINT UNSIGNED.
+    UInt64 = 19,
 }
 
 impl Scalar {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Bool,
         Self::Int32,
         Self::Int64,
@@ -58,6 +60,7 @@ impl Scalar {
         Self::Json,
         Self::Bits,
         Self::Other,
+        Self::UInt64,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

@@ -2,10 +2,14 @@
 //!
 //! One task a source. A source never ends the process: it retries by itself, or halts and says why while the others go on.
 
+mod backoff;
+pub mod mysql;
 pub mod postgres;
 pub mod status;
 
-use crate::config::System;
+pub use backoff::Backoff;
+
+use crate::config::{Flavour, System};
 use crate::journal::Journal;
 use crate::model::code;
 use crate::model::problem::Problem;
@@ -27,6 +31,15 @@ pub fn spawn(system: &System, journal: &Journal, stop: CancellationToken) -> Sou
         System::Postgres(system) => {
             let (reporter, status) = Reporter::new(system.name.clone());
             let run = postgres::run(system.clone(), journal.clone(), reporter.clone(), stop);
+            SourceHandle { status, join: tokio::spawn(watched(run, reporter)) }
+        }
+        System::Mysql(system) => {
+            let kind = match system.flavour {
+                Flavour::Mysql => "mysql",
+                Flavour::Mariadb => "mariadb",
+            };
+            let (reporter, status) = Reporter::of_kind(system.name.clone(), kind);
+            let run = mysql::run(system.clone(), journal.clone(), reporter.clone(), stop);
             SourceHandle { status, join: tokio::spawn(watched(run, reporter)) }
         }
     }

@@ -47,11 +47,16 @@ pub struct CapturedTable {
 #[derive(Clone, PartialEq, Debug)]
 pub struct SourceStatus {
     pub system: SystemName,
+    /// As in the config.
+    pub kind: &'static str,
     pub state: State,
     /// Durable here; `None` before the slot exists.
     pub flushed: Option<Lsn>,
     /// The end of the server's log when last heard of.
     pub log_end: Option<Lsn>,
+    /// `flushed` and `log_end` in the source's own notation, where that is not an LSN: they are then only measures.
+    pub flushed_text: Option<String>,
+    pub log_end_text: Option<String>,
     /// Of the last journaled transaction since start.
     pub last_commit: Option<UnixMicros>,
     /// Since start.
@@ -70,12 +75,15 @@ pub struct SourceStatus {
 }
 
 impl SourceStatus {
-    fn new(system: SystemName) -> Self {
+    fn new(system: SystemName, kind: &'static str) -> Self {
         Self {
             system,
+            kind,
             state: State::Connecting,
             flushed: None,
             log_end: None,
+            flushed_text: None,
+            log_end_text: None,
             last_commit: None,
             transactions: 0,
             changes: 0,
@@ -136,8 +144,13 @@ impl Metrics {
 
 impl Reporter {
     pub fn new(system: SystemName) -> (Self, watch::Receiver<SourceStatus>) {
+        Self::of_kind(system, "postgres")
+    }
+
+    /// `kind`: as in the config.
+    pub fn of_kind(system: SystemName, kind: &'static str) -> (Self, watch::Receiver<SourceStatus>) {
         let metrics = Arc::new(Metrics::new(&system));
-        let (status, receiver) = watch::channel(SourceStatus::new(system));
+        let (status, receiver) = watch::channel(SourceStatus::new(system, kind));
         (Self { status: Arc::new(status), metrics }, receiver)
     }
 
@@ -179,6 +192,22 @@ impl Reporter {
 
     pub fn log_end(&self, log_end: Lsn) {
         self.change(|status| status.log_end = status.log_end.max(Some(log_end)));
+    }
+
+    /// A measure of how far the durable checkpoint is, and the source's own words for it.
+    pub fn flushed_at(&self, measure: Lsn, text: String) {
+        self.change(|status| {
+            status.flushed = Some(measure);
+            status.flushed_text = Some(text);
+        });
+    }
+
+    /// The same of the end of the server's log.
+    pub fn log_end_at(&self, measure: Lsn, text: String) {
+        self.change(|status| {
+            status.log_end = status.log_end.max(Some(measure));
+            status.log_end_text = Some(text);
+        });
     }
 
     pub fn retained(&self, bytes: u64) {

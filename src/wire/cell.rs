@@ -11,6 +11,8 @@ pub enum Special {
     Infinity = 1,
     NegativeInfinity = 2,
     NotANumber = 3,
+    /// A date with a zero day, month or year, or one that the calendar does not have. Its text stands beside it.
+    ZeroOrPartialDate = 4,
 }
 
 /// Writes a message shorter than 128 bytes, its length in front.
@@ -34,6 +36,14 @@ fn member(out: &mut Vec<u8>, number: u8, value: u64) {
 /// A message that is nothing but a special value in field `number`.
 pub fn special(out: &mut Vec<u8>, number: u8, special: Special) {
     short_message(out, |out| member(out, number, special as u64));
+}
+
+/// A date that is none, with its text in field `text_number`: `Date`, `LocalDateTime` and `Instant`.
+pub fn no_date(out: &mut Vec<u8>, special_number: u8, text_number: u32, text: &str) {
+    short_message(out, |out| {
+        member(out, special_number, Special::ZeroOrPartialDate as u64);
+        put_bytes(out, text_number, text.as_bytes());
+    });
 }
 
 /// A message that is nothing but text in field 1.

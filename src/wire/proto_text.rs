@@ -81,6 +81,7 @@ fn type_name(field: &FieldDescriptorProto) -> &str {
         Type::Sint32 => "sint32",
         Type::Sint64 => "sint64",
         Type::Uint32 => "uint32",
+        Type::Uint64 => "uint64",
         Type::Float => "float",
         Type::Double => "double",
         Type::String => "string",

@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod harness;
 mod layering;
+mod mysql;
 mod power_cut;
 mod rehearsal;
 mod snapshot;

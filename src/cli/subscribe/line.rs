@@ -124,6 +124,11 @@ fn op_words(op: Op) -> (&'static str, &'static str) {
 fn position_text(position: &Position) -> String {
     match &position.position {
         Some(position::Position::Postgres(postgres)) => Lsn(postgres.commit_lsn).to_string(),
+        // Of a copy's step before the first transaction: where it stands in the log.
+        Some(position::Position::Mysql(place) | position::Position::Mariadb(place)) if place.gtid.is_empty() => {
+            format!("{}:{}", place.file, place.offset)
+        }
+        Some(position::Position::Mysql(place) | position::Position::Mariadb(place)) => place.gtid.clone(),
         None => String::new(),
     }
 }

@@ -1,11 +1,11 @@
-//! How to reach a PostgreSQL database and log in: the keys that a system and a target have in common.
+//! How to reach a database and log in: the keys that systems and targets of every kind have in common.
 
 use super::beside;
 use crate::config::raw::{Place, Value};
 use crate::config::report::Report;
 use crate::config::scalar;
 use crate::config::section::{Keys, Section};
-use crate::config::{Host, Passwords, PostgresEndpoint, Tls};
+use crate::config::{Host, MysqlEndpoint, Passwords, PostgresEndpoint, Tls};
 use crate::model::code;
 use secrecy::SecretString;
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ const TLS: Keys = Keys { known: &["mode", "ca_file"], later: &["cert_file", "key
 const PASSWORD: Keys = Keys { known: &["env", "file"], later: &[] };
 const TLS_MODES: [&str; 2] = ["disable", "verify-full"];
 const POSTGRES_PORT: u16 = 5432;
+const MYSQL_PORT: u16 = 3306;
 const SILENCE_DEFAULT: Duration = Duration::from_secs(30);
 /// Below a second a busy server looks dead; beyond an hour a dead one looks busy.
 const SILENCE_BOUNDS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
@@ -28,24 +29,53 @@ pub(super) fn endpoint(
     passwords: Passwords<'_>,
     report: &mut Report,
 ) -> Option<PostgresEndpoint> {
+    let server = server(section, POSTGRES_PORT, path, passwords, report);
+    let database = required_text(section, "database", report);
+    let MysqlEndpoint { host, port, user, password, tls, silence_max } = server?;
+    Some(PostgresEndpoint {
+        application: format!("tailwater/{name}"),
+        host,
+        port,
+        user,
+        password,
+        database: database?.to_owned(),
+        tls,
+        silence_max,
+    })
+}
+
+/// A MySQL or MariaDB server, whose databases are named in the patterns.
+pub(super) fn mysql(
+    section: &Section<'_>,
+    path: &Path,
+    passwords: Passwords<'_>,
+    report: &mut Report,
+) -> Option<MysqlEndpoint> {
+    server(section, MYSQL_PORT, path, passwords, report)
+}
+
+fn server(
+    section: &Section<'_>,
+    port_default: u16,
+    path: &Path,
+    passwords: Passwords<'_>,
+    report: &mut Report,
+) -> Option<MysqlEndpoint> {
     let host = required_text(section, "host", report).map(host);
     let port = section
         .get("port")
-        .map_or(Some(POSTGRES_PORT), |node| scalar::number(node, &section.name("port"), 1..=u16::MAX, report));
+        .map_or(Some(port_default), |node| scalar::number(node, &section.name("port"), 1..=u16::MAX, report));
     let user = required_text(section, "user", report);
     let password = password(section, path, passwords, report);
-    let database = required_text(section, "database", report);
     let tls = tls(section, host.as_ref(), path, report);
     let silence = section
         .get("silence")
         .map_or(Some(SILENCE_DEFAULT), |node| scalar::duration(node, &section.name("silence"), SILENCE_BOUNDS, report));
-    Some(PostgresEndpoint {
-        application: format!("tailwater/{name}"),
+    Some(MysqlEndpoint {
         host: host?,
         port: port?,
         user: user?.to_owned(),
         password: password?,
-        database: database?.to_owned(),
         tls: tls?,
         silence_max: silence?,
     })

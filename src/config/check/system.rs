@@ -1,11 +1,11 @@
 //! `systems`: where each one is, how to log in, and which of its tables are captured.
 
-use super::endpoint::endpoint;
-use crate::config::raw::{Node, Place};
+use super::endpoint;
+use crate::config::raw::{Node, Place, Value};
 use crate::config::report::Report;
 use crate::config::scalar;
 use crate::config::section::{Keys, Section, named};
-use crate::config::{Passwords, PostgresSystem, System};
+use crate::config::{Flavour, MysqlSystem, Passwords, PostgresSystem, System};
 use crate::model::code;
 use crate::model::name::SystemName;
 use crate::model::pattern::{Pattern, Selection};
@@ -14,6 +14,11 @@ use std::path::Path;
 
 const KEYS: Keys = Keys {
     known: &["kind", "host", "port", "user", "password", "database", "tables", "tls", "slot", "publication", "silence"],
+    later: &[],
+};
+/// MySQL and MariaDB.
+const MYSQL_KEYS: Keys = Keys {
+    known: &["kind", "host", "port", "user", "password", "database", "tables", "tls", "server_id", "silence"],
     later: &[],
 };
 const TABLES: Keys = Keys { known: &["include", "exclude"], later: &[] };
@@ -39,11 +44,16 @@ pub(super) fn systems(
     let mut whole = true;
     for (name, place, node) in entries {
         let name_checked = system_name(name, place, report);
-        let postgres = postgres(node, name, path, passwords, report);
-        match (name_checked, postgres) {
-            (Some(name), Some(postgres)) => {
-                let postgres = postgres(name.clone());
-                systems.insert(name, System::Postgres(postgres));
+        let system = match flavour(node) {
+            Some(flavour) => mysql(node, name, flavour, path, passwords, report).map(Unnamed::Mysql),
+            None => postgres(node, name, path, passwords, report).map(Unnamed::Postgres),
+        };
+        match (name_checked, system) {
+            (Some(name), Some(Unnamed::Postgres(system))) => {
+                systems.insert(name.clone(), System::Postgres(system(name)));
+            }
+            (Some(name), Some(Unnamed::Mysql(system))) => {
+                systems.insert(name.clone(), System::Mysql(system(name)));
             }
             _ => whole = false,
         }
@@ -58,6 +68,50 @@ fn system_name(name: &str, place: Place, report: &mut Report) -> Option<SystemNa
 }
 
 /// All but the name, which is checked beside it so that both are reported.
+enum Unnamed<P, M> {
+    Postgres(P),
+    Mysql(M),
+}
+
+/// Which keys there are depends on the kind, so it is looked at first; what is wrong with it is told with the others.
+fn flavour(node: &Node) -> Option<Flavour> {
+    let Value::Map(entries) = &node.value else { return None };
+    let (_, kind) = entries.iter().find(|(key, _)| key.text == "kind")?;
+    match &kind.value {
+        Value::Text(kind) if kind == "mysql" => Some(Flavour::Mysql),
+        Value::Text(kind) if kind == "mariadb" => Some(Flavour::Mariadb),
+        _ => None,
+    }
+}
+
+fn mysql(
+    node: &Node,
+    name: &str,
+    flavour: Flavour,
+    path: &Path,
+    passwords: Passwords<'_>,
+    report: &mut Report,
+) -> Option<impl FnOnce(SystemName) -> MysqlSystem> {
+    let section = Section::open(node, &format!("systems.{name}"), &MYSQL_KEYS, report)?;
+    let endpoint = endpoint::mysql(&section, path, passwords, report);
+    let tables = section.require("tables", report).and_then(|node| selection(node, &section.name("tables"), report));
+    let server_id = section.get("server_id").map_or(Some(server_id_of(name)), |node| {
+        scalar::number(node, &section.name("server_id"), 1..=u32::MAX, report)
+    });
+    let database = match section.get("database") {
+        Some(node) => Some(scalar::text(node, &section.name("database"), report)?.to_owned()),
+        None => None,
+    };
+    let (endpoint, tables, server_id) = (endpoint?, tables?, server_id?);
+    Some(move |name| MysqlSystem { name, flavour, endpoint, database, tables, server_id })
+}
+
+/// The same at every start, and far from the small numbers that people give: FNV-1a of the name, its highest bit set.
+fn server_id_of(name: &str) -> u32 {
+    let hash = name.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash | 1 << 31
+}
+
 fn postgres(
     node: &Node,
     name: &str,
@@ -67,7 +121,7 @@ fn postgres(
 ) -> Option<impl FnOnce(SystemName) -> PostgresSystem> {
     let section = Section::open(node, &format!("systems.{name}"), &KEYS, report)?;
     let kind = kind(&section, report);
-    let endpoint = endpoint(&section, name, path, passwords, report);
+    let endpoint = endpoint::endpoint(&section, name, path, passwords, report);
     let tables = section.require("tables", report).and_then(|node| selection(node, &section.name("tables"), report));
     let slot = identifier(&section, "slot", name, IDENTIFIER_BYTES_MAX, report);
     let publication_bytes_max = IDENTIFIER_BYTES_MAX - INSERT_ONLY_SUFFIX.len();
@@ -79,12 +133,7 @@ fn postgres(
 
 fn kind(section: &Section<'_>, report: &mut Report) -> Option<()> {
     let node = section.require("kind", report)?;
-    let kind = scalar::choice(node, &section.name("kind"), &KINDS, report)?;
-    if kind == "postgres" {
-        return Some(());
-    }
-    report.add(node.place, code::CONFIG_LATER, format!("`kind: {kind}` is not in this version; it reads `postgres`"));
-    None
+    scalar::choice(node, &section.name("kind"), &KINDS, report).map(drop)
 }
 
 pub(super) fn selection(node: &Node, path: &str, report: &mut Report) -> Option<Selection> {

@@ -25,7 +25,7 @@ fn write_scalar(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<()
     match scalar {
         Scalar::Bool => out.push(if value.varint()? == 0 { 'f' } else { 't' }),
         Scalar::Int32 | Scalar::Int64 => put(out, value.signed()?),
-        Scalar::UInt32 => put(out, value.varint()?),
+        Scalar::UInt32 | Scalar::UInt64 => put(out, value.varint()?),
         Scalar::Float => match value {
             Value::Fixed32(bits) => write_float(f32::from_bits(bits), out),
             _ => return Err(Malformed),
@@ -45,6 +45,7 @@ fn write_scalar(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<()
                 Special::Infinity => "Infinity",
                 Special::NegativeInfinity => "-Infinity",
                 Special::NotANumber => "NaN",
+                Special::ZeroOrPartialDate => return Err(Malformed),
             }),
             _ => return Err(Malformed),
         },
@@ -146,7 +147,7 @@ fn write_infinity(value: Value<'_>, out: &mut String) -> Result<(), Malformed> {
     out.push_str(match special_of(value)? {
         Special::Infinity => "infinity",
         Special::NegativeInfinity => "-infinity",
-        Special::NotANumber => return Err(Malformed),
+        Special::NotANumber | Special::ZeroOrPartialDate => return Err(Malformed),
     });
     Ok(())
 }
@@ -210,7 +211,7 @@ fn write_array(scalar: Scalar, message: &[u8], out: &mut String) -> Result<(), M
 /// Numbers are packed into one field; the others have one field each.
 fn take_elements<'a>(scalar: Scalar, value: Value<'a>, elements: &mut Vec<Value<'a>>) -> Result<(), Malformed> {
     match scalar {
-        Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 => {
+        Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64 => {
             let mut rest = value.bytes()?;
             while !rest.is_empty() {
                 elements.push(Value::Varint(take_varint(&mut rest).ok_or(Malformed)?));

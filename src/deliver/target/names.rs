@@ -42,6 +42,8 @@ impl Names {
     pub fn select(&self, source: &Source) -> bool {
         let captured = self.systems.get(&source.system).is_some_and(|system| match system {
             System::Postgres(system) => system.tables.matches(&source.name.to_string()),
+            // The configuration refuses targets that would select them.
+            System::Mysql(_) => false,
         });
         let name = source.to_string();
         captured && self.tables.matches(&name) && self.class.as_ref().is_some_and(|class| class.sees_name(&name))

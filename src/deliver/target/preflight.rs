@@ -67,7 +67,8 @@ impl Look<'_> {
     }
 
     fn at_loops(&mut self, systems: &BTreeMap<SystemName, System>, tables: &HashMap<TableName, Source>) {
-        for System::Postgres(system) in systems.values() {
+        for system in systems.values() {
+            let System::Postgres(system) = system else { continue };
             if !is_same_database(&system.endpoint, &self.target.endpoint) {
                 continue;
             }

@@ -6,7 +6,7 @@ use super::status::State;
 use super::{Command, Context};
 use crate::model::code::{self, Code};
 use crate::model::problem::Problem;
-use crate::source::postgres::Backoff;
+use crate::source::Backoff;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};

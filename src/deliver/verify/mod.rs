@@ -90,8 +90,10 @@ fn pairs<'a>(config: &'a Config, options: &Options) -> Result<Vec<Pair<'a>>, Pro
     let asked =
         |target: &&Target| options.targets.is_empty() || options.targets.iter().any(|n| n == target.name.as_str());
     let with_each = |target| {
-        config.systems.values().map(move |system| match system {
-            System::Postgres(system) => Pair { system, target },
+        config.systems.values().filter_map(move |system| match system {
+            System::Postgres(system) => Some(Pair { system, target }),
+            // No target gets anything of them.
+            System::Mysql(_) => None,
         })
     };
     Ok(config.targets.values().filter(asked).flat_map(with_each).collect())

@@ -34,10 +34,10 @@ codes! {
         next: "Correct or remove the key; the examples in `config/` show every key.",
     }
     CONFIG_LATER = "TW-CFG-006" {
-        what: "A key that has a meaning, but not in this version.",
+        what: "A key or value that has a meaning, but not in this version.",
         why: "Ignoring it would promise something that does not happen, such as a mask that masks nothing.",
-        evidence: "The message names the key.",
-        next: "Remove the key, or use a version that knows it: tailwater --version.",
+        evidence: "The message names the key or value.",
+        next: "Remove or change it as the message says, or use a version that knows it: tailwater --version.",
     }
     CONFIG_MISSING_KEY = "TW-CFG-007" {
         what: "A key that must be given is missing.",

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod deliver;
 mod journal;
+mod mysql;
 mod source;
 mod target;
 
@@ -13,6 +14,7 @@ pub use cli::*;
 pub use config::*;
 pub use deliver::*;
 pub use journal::*;
+pub use mysql::*;
 pub use source::*;
 pub use target::*;
 
@@ -55,7 +57,10 @@ impl Code {
     }
 
     pub fn all() -> impl Iterator<Item = Self> {
-        [cli::ALL, config::ALL, deliver::ALL, journal::ALL, source::ALL, target::ALL].into_iter().flatten().copied()
+        [cli::ALL, config::ALL, deliver::ALL, journal::ALL, mysql::ALL, source::ALL, target::ALL]
+            .into_iter()
+            .flatten()
+            .copied()
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn write_scalar(scalar: Scalar, number: u32, text: &[u8], declared: &
             put_varint(out, (text.len().checked_sub(2)? / 2) as u64);
             return text::bytes(text, out);
         }
-        Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 => put_tag(out, number, VARINT),
+        Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64 => put_tag(out, number, VARINT),
         Scalar::Float => put_tag(out, number, FIXED32),
         Scalar::Double => put_tag(out, number, FIXED64),
         _ => put_tag(out, number, LENGTH_DELIMITED),
@@ -49,6 +49,8 @@ fn write_value(scalar: Scalar, text: &[u8], declared: &str, out: &mut Vec<u8>) -
         Scalar::Int32 => put_varint(out, zigzag(i32::try_from(text::integer(text)?).ok()?.into())),
         Scalar::Int64 => put_varint(out, zigzag(text::integer(text)?)),
         Scalar::UInt32 => put_varint(out, u32::try_from(text::integer(text)?).ok()?.into()),
+        // No type of PostgreSQL is one.
+        Scalar::UInt64 => put_varint(out, u64::try_from(text::integer(text)?).ok()?),
         Scalar::Float => out.extend_from_slice(&text::float(text)?.to_le_bytes()),
         Scalar::Double => out.extend_from_slice(&text::double(text)?.to_le_bytes()),
         Scalar::Decimal => write_decimal(text, out)?,
@@ -156,7 +158,10 @@ pub(super) fn write_array(
 
 /// Numbers stand in one field, one behind the other.
 fn is_packed(scalar: Scalar) -> bool {
-    matches!(scalar, Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::Float | Scalar::Double)
+    matches!(
+        scalar,
+        Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64 | Scalar::Float | Scalar::Double
+    )
 }
 
 /// What stands in the place of a null element.

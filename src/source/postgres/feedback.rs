@@ -152,7 +152,8 @@ async fn moved(durable: &mut watch::Receiver<Option<Checkpoint>>, earliest: Inst
 fn flushed(checkpoint: &Option<Checkpoint>) -> Lsn {
     match checkpoint {
         Some(Checkpoint::Postgres(checkpoint)) => checkpoint.flushed,
-        None => Lsn::default(),
+        // Of another kind of server: judged before a stream starts.
+        Some(Checkpoint::Mysql(_)) | None => Lsn::default(),
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod added;
 mod assemble;
-mod backoff;
 mod catalogue;
 mod cell;
 mod copy;
@@ -32,7 +31,6 @@ mod tests;
 mod tls;
 mod transport;
 
-pub use backoff::Backoff;
 pub use described::{Described, configured, describe};
 pub use fault::{Fault, ServerError, chain};
 pub use preflight::{Surroundings, preflight};

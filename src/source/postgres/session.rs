@@ -19,6 +19,7 @@ use super::tables::{self, ServerTable};
 use crate::config::PostgresSystem;
 use crate::journal::{Error, Intake, Journal};
 use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
+use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
 use crate::model::problem::Problem;
@@ -87,7 +88,15 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
 
 async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let Context { system, journal, reporter, .. } = context;
-    let known = journal.checkpoint(&system.name).map(|Checkpoint::Postgres(checkpoint)| checkpoint);
+    let known = match journal.checkpoint(&system.name) {
+        Some(Checkpoint::Postgres(checkpoint)) => Some(checkpoint),
+        // The system was of another kind once: nothing of that server is known.
+        Some(Checkpoint::Mysql(checkpoint)) => {
+            let message = format!("the checkpoint is of MySQL or MariaDB server {}", checkpoint.server);
+            return Err(Fault::Halt(Problem::new(code::SERVER_REPLACED, message)));
+        }
+        None => None,
+    };
     let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
     let last = known.as_ref().and_then(|checkpoint| checkpoint.last);
     let server = identity::read(&mut connection, system, last).await?;

@@ -3,12 +3,12 @@
 //! Decides nothing itself: `policy` does. Surprise: a new session starts only when all that the last one
 //! handed over is durable or forgotten; else the server would send it again and it would be journaled twice.
 
-use super::backoff::Backoff;
 use super::policy::{self, Verdict};
 use super::session::{self, Context};
 use crate::journal::{self, Intake};
 use crate::model::code::{self, Code};
 use crate::model::problem::Problem;
+use crate::source::backoff::Backoff;
 use crate::source::status::State;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod follower;
 pub mod load;
+pub mod mysql;
 pub mod oracle;
 pub mod postgres;
 pub mod power_cut;

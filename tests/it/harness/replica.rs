@@ -319,13 +319,15 @@ impl Stream {
             return Err(format!("sequence {} after {}", begin.sequence, self.last_sequence));
         }
         self.last_sequence = begin.sequence;
-        let Some(position::Position::Postgres(place)) = begin.position.and_then(|position| position.position) else {
-            return Err(format!("transaction {} has no position", begin.sequence));
+        let commit_lsn = match begin.position.and_then(|position| position.position) {
+            Some(position::Position::Postgres(place)) => place.commit_lsn,
+            Some(position::Position::Mysql(place) | position::Position::Mariadb(place)) => binlog_order(&place),
+            None => return Err(format!("transaction {} has no position", begin.sequence)),
         };
         let transaction = Transaction {
             sequence: begin.sequence,
             system: begin.system,
-            commit_lsn: place.commit_lsn,
+            commit_lsn,
             id: begin.transaction,
             ledger: Vec::new(),
         };
@@ -362,6 +364,12 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// The file's number, then the offset: grows with each transaction of one server.
+fn binlog_order(place: &v1::BinlogPosition) -> u64 {
+    let number = place.file.rsplit_once('.').and_then(|(_, number)| number.parse::<u64>().ok());
+    number.unwrap_or(0) << 40 | place.offset
 }
 
 fn holds_outside(outside: bool, what: &str) -> Result<(), String> {

@@ -16,6 +16,7 @@ pub fn text(value: &Value) -> Result<String, String> {
         Value::I32(number) => Ok(number.to_string()),
         Value::I64(number) => Ok(number.to_string()),
         Value::U32(number) => Ok(number.to_string()),
+        Value::U64(number) => Ok(number.to_string()),
         Value::String(text) => Ok(text.clone()),
         Value::Bytes(bytes) => Ok(bytes.iter().fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}"))),
         Value::Message(message) => message_text(message),

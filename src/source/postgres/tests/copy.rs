@@ -364,7 +364,7 @@ async fn a_pair_sees_what_commits_before_its_point_and_nothing_else() {
     let mut reader = attached.journal.reader(Sequence::ZERO);
     while reader.ready() {
         let header = reader.next().await.expect("it reads");
-        let Position::Postgres { commit_lsn } = header.position;
+        let Position::Postgres { commit_lsn } = header.position else { panic!("{:?}", header.position) };
         commits.push((commit_lsn, header.changes));
     }
     for (point, count) in seen {

@@ -1,0 +1,307 @@
+//! Events into transactions: the open one, its chunk under way, and the tables that rows refer to.
+//!
+//! The hot path: no await and no allocation for a row. It never asks anybody; what it cannot know (a table) it hands back.
+//! Surprises: a TABLE_MAP comes before every statement's rows and is mostly the one that is known, byte for byte; where a
+//! transaction ends depends on how it began (an event of its own, BEGIN … XID or COMMIT, or DDL alone).
+
+use super::encode::{ChunkEncoder, TablePlan};
+use super::fault::Fault;
+use super::identity::halt;
+use super::policy;
+use crate::decode::mysql::event::{Cannot, Event, Header, Query};
+use crate::decode::mysql::gtid::GtidEvent;
+use crate::decode::mysql::query::{Named, Statement};
+use crate::decode::mysql::rows::{NO_TABLE, Operation, Rows};
+use crate::decode::mysql::table_map::{Dialect, TableMap};
+use crate::journal::CHUNK_BYTES_MAX;
+use crate::model::code;
+use crate::model::gtid::{Gtid, GtidSet};
+use crate::model::name::TableName;
+use crate::model::schema::{SchemaId, TableSchema};
+use crate::model::time::UnixMicros;
+use bytes::Bytes;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+pub struct Assembly {
+    /// Everything in it is journaled or held nothing to journal.
+    executed: GtidSet,
+    /// By the server's number, with the event that described them.
+    tables: HashMap<u64, (Vec<u8>, Captured)>,
+    open: Option<Open>,
+    chunk: ChunkEncoder,
+}
+
+/// What a table's rows are to us.
+pub enum Captured {
+    As(Box<Table>),
+    /// Not configured.
+    No,
+}
+
+pub struct Table {
+    map: TableMap,
+    plan: TablePlan,
+    /// The transaction that last noted its schema.
+    noted_by: Option<Gtid>,
+}
+
+impl Table {
+    pub fn new(map: TableMap, plan: TablePlan) -> Self {
+        Self { map, plan, noted_by: None }
+    }
+}
+
+struct Open {
+    gtid: Gtid,
+    commit_time: Option<UnixMicros>,
+    /// Row events may come: BEGIN was seen, or went without saying.
+    begun: bool,
+    /// It is in the journal already.
+    journaled: bool,
+    /// Of the next change.
+    ordinal: u64,
+    schemas: BTreeSet<SchemaId>,
+}
+
+/// A transaction that is to be journaled.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Completed {
+    pub gtid: Gtid,
+    pub commit_time: UnixMicros,
+    pub changes: u64,
+    pub schemas: Vec<SchemaId>,
+}
+
+/// What an event asks of the stream.
+pub enum Step {
+    Taken,
+    /// To be described before its rows come.
+    Table(TableMap),
+    /// A captured table may have been truncated: its schema is wanted for [`Assembly::truncate`], then the transaction ends.
+    Truncate(TableName),
+    /// An ALTER took rows of this table away.
+    RowsRemoved(TableName),
+    /// The last chunk, then the transaction.
+    Commit(Completed),
+    /// A transaction ended that holds nothing to journal.
+    Nothing,
+    /// What follows is in this file.
+    Rotate {
+        file: String,
+        offset: u64,
+    },
+}
+
+impl Assembly {
+    pub fn new(executed: GtidSet) -> Self {
+        Self { executed, tables: HashMap::new(), open: None, chunk: ChunkEncoder::default() }
+    }
+
+    pub fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Everything up to where the stream stands.
+    pub fn executed(&self) -> &GtidSet {
+        &self.executed
+    }
+
+    /// Whether the chunk is to be taken before an event of this many bytes. Encoded rows may be larger than they were, never
+    /// by more than is allowed for here.
+    pub fn is_full_for(&self, event_bytes: usize) -> bool {
+        let after = self.chunk.len() + 2 * event_bytes + 1024;
+        after > CHUNK_BYTES_MAX && !self.chunk.is_empty()
+    }
+
+    /// The chunk under way, unless it is empty.
+    pub fn take_chunk(&mut self) -> Option<Bytes> {
+        (!self.chunk.is_empty()).then(|| self.chunk.take())
+    }
+
+    /// What a described table's rows are; `body`: the event that described it.
+    pub fn table(&mut self, table_id: u64, body: &[u8], captured: Captured) {
+        self.tables.insert(table_id, (body.to_vec(), captured));
+    }
+
+    /// # Errors
+    /// [`Fault::Event`] and [`Fault::Protocol`] for what cannot be, [`Fault::Cell`] for a value that is not its type's, and
+    /// [`Fault::Halt`] for what this version does not read.
+    pub fn take(&mut self, header: &Header, body: &[u8]) -> Result<Step, Fault> {
+        match Event::parse(header, body)? {
+            Event::Rows(rows) => self.rows(&rows)?,
+            Event::TableMap { table_id, body } => return self.table_map(table_id, body),
+            Event::Gtid(event) => self.begin(event)?,
+            Event::Xid => return self.end(header),
+            Event::Query(query) => return self.query(header, &query),
+            Event::Rotate { file, offset } => return Ok(Step::Rotate { file: file.to_owned(), offset }),
+            // Another file, perhaps after a restart: table numbers start over.
+            Event::Format => self.tables.clear(),
+            Event::Heartbeat | Event::Nothing => {}
+            Event::Cannot(cannot) => self.cannot(cannot)?,
+        }
+        Ok(Step::Taken)
+    }
+
+    /// What stands in a transaction that is journaled already was looked at then.
+    fn cannot(&self, cannot: Cannot) -> Result<(), Fault> {
+        if self.open.as_ref().is_some_and(|open| open.journaled) && cannot != Cannot::Incident {
+            return Ok(());
+        }
+        halt(policy::code_of(cannot), format!("{}: {cannot:?}", self.transaction()))
+    }
+
+    /// For messages.
+    fn transaction(&self) -> String {
+        match &self.open {
+            Some(open) => format!("transaction {}", open.gtid),
+            None => "between transactions".to_owned(),
+        }
+    }
+
+    fn begin(&mut self, event: GtidEvent) -> Result<(), Fault> {
+        if self.open.is_some() {
+            return Err(Fault::Protocol("a transaction inside another"));
+        }
+        let Some(gtid) = event.gtid else {
+            return halt(code::GTID_OFF, "a transaction without a GTID is in the log".to_owned());
+        };
+        if event.xa {
+            return halt(code::TWO_PHASE, format!("transaction {gtid}"));
+        }
+        let journaled = self.executed.contains(&gtid);
+        if journaled {
+            tracing::debug!(%gtid, "passing over a transaction that is journaled already");
+        }
+        // MariaDB says what is one event alone; what is not goes without a BEGIN.
+        let begun = matches!(gtid, Gtid::Mariadb(_)) && !event.standalone;
+        let commit_time = event.commit_time;
+        self.open = Some(Open { gtid, commit_time, begun, journaled, ordinal: 0, schemas: BTreeSet::new() });
+        Ok(())
+    }
+
+    fn table_map(&mut self, table_id: u64, body: &[u8]) -> Result<Step, Fault> {
+        if self.tables.get(&table_id).is_some_and(|(known, _)| known == body) {
+            return Ok(Step::Taken);
+        }
+        let dialect = match self.executed {
+            GtidSet::Mysql(_) => Dialect::Mysql,
+            GtidSet::Mariadb(_) => Dialect::Mariadb,
+        };
+        Ok(Step::Table(TableMap::parse(body, dialect)?))
+    }
+
+    fn rows(&mut self, rows: &Rows<'_>) -> Result<(), Fault> {
+        if rows.table_id == NO_TABLE {
+            return Ok(());
+        }
+        let open = self.open.as_mut().ok_or(Fault::Protocol("a row outside a transaction"))?;
+        let (_, captured) =
+            self.tables.get_mut(&rows.table_id).ok_or(Fault::Protocol("a row of a table never described"))?;
+        let Captured::As(table) = captured else { return Ok(()) };
+        if open.journaled {
+            return Ok(());
+        }
+        if rows.columns() != table.map.columns.len() || !rows.have(0..table.map.columns.len()) {
+            let name = &table.plan.schema.name;
+            return halt(code::ROWS_INCOMPLETE, format!("{name}, transaction {}", open.gtid));
+        }
+        let (mut images, mut old, mut new) = (rows.images(), Vec::new(), Vec::new());
+        while images.next_into(&table.map, &mut new)? {
+            match rows.operation {
+                Operation::Insert => self.chunk.insert(&table.plan, open.ordinal, &new)?,
+                Operation::Delete => self.chunk.delete(&table.plan, open.ordinal, &new)?,
+                Operation::Update if images.is_half() => {
+                    std::mem::swap(&mut old, &mut new);
+                    if !images.next_into(&table.map, &mut new)? {
+                        return Err(Fault::Protocol("an update without a new row"));
+                    }
+                    self.chunk.update(&table.plan, open.ordinal, &old, &new)?;
+                }
+                Operation::Update => return Err(Fault::Protocol("an update without an old row")),
+            }
+            open.ordinal += 1;
+        }
+        if table.noted_by.as_ref() != Some(&open.gtid) {
+            table.noted_by = Some(open.gtid.clone());
+            open.schemas.insert(table.plan.schema.id);
+        }
+        Ok(())
+    }
+
+    fn query(&mut self, header: &Header, query: &Query<'_>) -> Result<Step, Fault> {
+        let statement = Statement::parse(query.text);
+        let Some(open) = self.open.as_mut() else {
+            return Err(Fault::Protocol("a statement outside a transaction"));
+        };
+        match statement {
+            Statement::Begin => open.begun = true,
+            Statement::Savepoint => {}
+            Statement::Commit => return self.end(header),
+            Statement::Rollback if open.ordinal == 0 => return self.end(header),
+            _ if open.journaled => {
+                return self.end_of_definition(header, matches!(statement, Statement::Definition { opens: true }));
+            }
+            Statement::Rollback => return halt(code::ROLLED_BACK, self.transaction()),
+            Statement::Definition { opens } => {
+                // Whatever the log cannot say of a table may be another from here on.
+                self.tables.clear();
+                return self.end_of_definition(header, opens);
+            }
+            Statement::Truncate(table) => return Ok(Step::Truncate(named(table, query)?)),
+            Statement::RowsRemoved(table) => return Ok(Step::RowsRemoved(named(table, query)?)),
+            Statement::Xa => return halt(code::TWO_PHASE, self.transaction()),
+            Statement::Changes => return halt(code::STATEMENT_LOGGED, self.transaction()),
+            Statement::Unknown => return halt(code::EVENT_UNKNOWN, format!("{}: a statement", self.transaction())),
+        }
+        Ok(Step::Taken)
+    }
+
+    /// DDL commits by itself, unless it opens what follows, or stands in a transaction (CREATE TEMPORARY TABLE).
+    pub fn end_of_definition(&mut self, header: &Header, opens: bool) -> Result<Step, Fault> {
+        match self.open.as_mut() {
+            Some(open) if opens || open.begun => {
+                open.begun = true;
+                Ok(Step::Taken)
+            }
+            _ => self.end(header),
+        }
+    }
+
+    /// The truncated table is captured.
+    ///
+    /// # Errors
+    /// [`Fault::Protocol`] outside a transaction.
+    pub fn truncate(&mut self, schema: &Arc<TableSchema>) -> Result<(), Fault> {
+        let open = self.open.as_mut().ok_or(Fault::Protocol("a statement outside a transaction"))?;
+        if !open.journaled {
+            self.chunk.truncate(schema, open.ordinal);
+            open.ordinal += 1;
+            open.schemas.insert(schema.id);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, header: &Header) -> Result<Step, Fault> {
+        let open = self.open.take().ok_or(Fault::Protocol("COMMIT outside a transaction"))?;
+        self.executed.add(&open.gtid);
+        if open.ordinal == 0 {
+            return Ok(Step::Nothing);
+        }
+        let seconds = UnixMicros(i64::from(header.timestamp) * 1_000_000);
+        Ok(Step::Commit(Completed {
+            gtid: open.gtid,
+            commit_time: open.commit_time.unwrap_or(seconds),
+            changes: open.ordinal,
+            schemas: open.schemas.into_iter().collect(),
+        }))
+    }
+}
+
+/// The default database is the client's word, so it may be in no character set that we know.
+fn named(table: Named, query: &Query<'_>) -> Result<TableName, Fault> {
+    let default = || std::str::from_utf8(query.schema).map(str::to_owned);
+    let schema = table.schema.map_or_else(default, Ok);
+    let schema = schema.map_err(|_| Fault::Protocol("a database's name that is not UTF-8"))?;
+    Ok(TableName::new(&schema, &table.table))
+}

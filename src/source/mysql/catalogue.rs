@@ -1,0 +1,176 @@
+//! Tables and character sets as the server's catalogue describes them.
+//!
+//! The log describes its own tables, and what it says is as old as its rows; the catalogue is not. It is asked for what the
+//! log cannot say: tables before their first change, MariaDB's types that look like BINARY, and what a character set's bytes
+//! stand for.
+
+use super::connection::{Connection, literal};
+use super::fault::Fault;
+use crate::config::{Flavour, MysqlSystem};
+use crate::decode::mysql::charset::Charset;
+use crate::decode::mysql::mariadb::Disguised;
+use crate::decode::mysql::types::{self, Charsets};
+use crate::model::code;
+use crate::model::name::TableName;
+use crate::model::problem::Problem;
+use crate::model::schema::{ColumnShape, Identity, TableShape};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A configured table as the server has it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTable {
+    pub name: TableName,
+    pub has_key: bool,
+}
+
+const TABLES: &str = "SELECT table_schema, table_name FROM information_schema.tables \
+     WHERE table_type = 'BASE TABLE' ORDER BY 1, 2";
+const KEYS: &str = "SELECT table_schema, table_name FROM information_schema.statistics \
+     WHERE index_name = 'PRIMARY' AND seq_in_index = 1";
+
+/// In the order of their names. Two queries and no subquery: a MariaDB server (10.11.19, 11.8.9) can crash over one on
+/// information_schema when the connection breaks meanwhile.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn configured(connection: &mut Connection, system: &MysqlSystem) -> Result<Vec<ServerTable>, Fault> {
+    let keyed = names(connection, KEYS).await?.into_iter().collect::<HashSet<_>>();
+    let names = names(connection, TABLES).await?.into_iter().filter(|name| system.captures(name));
+    Ok(names.map(|name| ServerTable { has_key: keyed.contains(&name), name }).collect())
+}
+
+async fn names(connection: &mut Connection, sql: &str) -> Result<Vec<TableName>, Fault> {
+    let rows = connection.rows(sql).await?;
+    rows.iter().map(|row| Ok(TableName::new(row.some(0)?, row.some(1)?))).collect()
+}
+
+/// A table as the catalogue describes it now.
+#[derive(Debug, Clone, Default)]
+pub struct Described {
+    pub columns: Vec<DescribedColumn>,
+    /// Names, in its order. Empty: none.
+    pub primary_key: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct DescribedColumn {
+    pub name: String,
+    /// As the log would declare it.
+    pub declared: String,
+    pub charset: Option<String>,
+    pub disguised: Option<Disguised>,
+}
+
+/// `None` when the table is gone.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn describe(connection: &mut Connection, table: &TableName) -> Result<Option<Described>, Fault> {
+    let of_table = format!("table_schema = {} AND table_name = {}", literal(&table.schema), literal(&table.table));
+    let sql = format!(
+        "SELECT column_name, data_type, column_type, character_set_name FROM information_schema.columns \
+         WHERE {of_table} ORDER BY ordinal_position"
+    );
+    let mut columns = Vec::new();
+    for row in connection.rows(&sql).await? {
+        let (data_type, column_type) = (row.some(1)?, row.some(2)?);
+        columns.push(DescribedColumn {
+            name: row.some(0)?.to_owned(),
+            declared: types::declared_in_catalogue(data_type, column_type),
+            charset: row.text(3).map(str::to_owned),
+            disguised: Disguised::by_name(data_type),
+        });
+    }
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT column_name FROM information_schema.statistics \
+         WHERE {of_table} AND index_name = 'PRIMARY' ORDER BY seq_in_index"
+    );
+    let rows = connection.rows(&sql).await?;
+    let primary_key = rows.iter().map(|row| row.some(0).map(str::to_owned)).collect::<Result<_, _>>()?;
+    Ok(Some(Described { columns, primary_key }))
+}
+
+impl Described {
+    /// What the log would say of the table.
+    ///
+    /// # Errors
+    /// The column that is not read, and why.
+    pub fn shape(&self, name: &TableName, charsets: &Charsets) -> Result<TableShape, String> {
+        let mut columns = Vec::new();
+        for column in &self.columns {
+            let DescribedColumn { name, declared, charset, .. } = column;
+            let value_type = types::value_type(declared);
+            let value_type = value_type.ok_or_else(|| format!("column {name}: type {declared} is not read"))?;
+            if let Some(charset) = charset
+                && charsets.charset(charset).is_none()
+            {
+                return Err(format!("column {name}: character set {charset} is not read"));
+            }
+            let key = self.primary_key.contains(name);
+            let (name, declared_type) = (name.as_str().into(), declared.as_str().into());
+            columns.push(ColumnShape { name, value_type, declared_type, key });
+        }
+        Ok(TableShape { name: name.clone(), identity: Identity::Full, columns })
+    }
+
+    pub fn column(&self, name: &str) -> Option<&DescribedColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// All collations, and the single-byte character sets with what their bytes stand for.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn charsets(connection: &mut Connection, flavour: Flavour) -> Result<Charsets, Fault> {
+    let mut charsets = Charsets::default();
+    // MariaDB's newer collations serve several character sets and have their numbers only here.
+    let collations = match flavour {
+        Flavour::Mysql => "SELECT id, character_set_name FROM information_schema.collations",
+        Flavour::Mariadb => {
+            "SELECT id, character_set_name FROM information_schema.collation_character_set_applicability"
+        }
+    };
+    for row in connection.rows(collations).await? {
+        if row.text(0).is_some() {
+            charsets.learn_collation(row.number(0)?, row.some(1)?);
+        }
+    }
+    let single = "SELECT character_set_name FROM information_schema.character_sets WHERE maxlen = 1";
+    for row in connection.rows(single).await? {
+        let name = row.some(0)?;
+        if Charset::by_name(name).is_none() {
+            let table = table_of(connection, name).await?;
+            charsets.learn_charset(name, Charset::Table(Arc::new(table)));
+        }
+    }
+    Ok(charsets)
+}
+
+/// What each byte of a single-byte character set stands for, by the server's own conversion.
+async fn table_of(connection: &mut Connection, charset: &str) -> Result<[char; 256], Fault> {
+    let bytes: String = (0..=u8::MAX).map(|byte| format!("{byte:02X}")).collect();
+    let sql = format!("SELECT HEX(CONVERT(CONVERT(x'{bytes}' USING {charset}) USING utf32))");
+    let row = connection.row(&sql).await?;
+    let hex = row.some(0)?;
+    let mut table = ['?'; 256];
+    let characters = hex.as_bytes().chunks(8).map(|digits| {
+        let code = std::str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        code.and_then(char::from_u32)
+    });
+    let characters: Option<Vec<char>> = characters.collect();
+    match characters {
+        Some(characters) if characters.len() == table.len() => table.copy_from_slice(&characters),
+        _ => return Err(Fault::Protocol("a character set that does not convert byte by byte")),
+    }
+    Ok(table)
+}
+
+/// A table that cannot be read stops the source: its rows would come without being understood.
+pub fn unreadable(table: &TableName, why: &str) -> Fault {
+    Fault::Halt(Problem::new(code::TYPE_UNREADABLE, format!("{table}: {why}")))
+}

@@ -1,0 +1,243 @@
+//! One table's copy, from where its record stands to its end.
+
+use super::gate::{Held, Request};
+use super::key::{self, Key};
+use super::snapshot::Connections;
+use super::{Trouble, Worker};
+use crate::config::Flavour;
+use crate::journal::{CHUNK_BYTES_MAX, CopyProgress, CopyRecord, CopyState};
+use crate::model::copy::{CopyPhase, CopyStep};
+use crate::model::schema::{SchemaId, TableSchema, TableShape};
+use crate::source::mysql::catalogue;
+use crate::source::mysql::connection::literal;
+use crate::source::mysql::encode::ChunkEncoder;
+use crate::source::mysql::fault::Fault;
+use futures_util::StreamExt;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Row, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long the stream may take to a snapshot's place before it is given up for a later one.
+const ARRIVAL: Duration = Duration::from_secs(30);
+const FIRST_ROWS: u64 = 2_000;
+/// A chunk holds the stream while it is read: so much, or so long, at most about.
+const BYTES_AIM: u64 = 8 * 1024 * 1024;
+const TIME_AIM: Duration = Duration::from_millis(300);
+const ROWS_MIN: u64 = 100;
+const ROWS_MAX: u64 = 200_000;
+/// A table is read faster only step by step: its next rows may be larger.
+const GROWTH_MAX: f64 = 4.0;
+
+/// A snapshot that stands open, the stream held in its place.
+struct Standing {
+    shape: TableShape,
+    key: Key,
+    rows_estimate: u64,
+    schema: Arc<TableSchema>,
+}
+
+/// What one chunk read.
+#[derive(Default)]
+struct Read {
+    rows: u64,
+    bytes: u64,
+    took: Duration,
+}
+
+impl Worker {
+    pub(super) async fn copy(&mut self, connections: &mut Connections, record: CopyRecord) -> Result<(), Trouble> {
+        let mut record = record;
+        let mut rows_max = FIRST_ROWS;
+        loop {
+            self.wait_for_followers(&record).await;
+            let standing = self.stand(connections, &record).await?;
+            if self.starts_over(&record, &standing) {
+                record = self.begin(record, &standing).await?;
+            }
+            let read = self.read(connections, &standing, &mut record, rows_max).await?;
+            let is_last = standing.key.is_empty() || read.rows < rows_max;
+            if is_last {
+                record.state = CopyState::Done;
+                self.commit(&record, CopyPhase::End, standing.schema.id, 0).await?;
+                tracing::info!(system = %self.system.name, table = %record.table, rows = record.rows, "copied");
+            }
+            self.knocker.send(Request::Release).await?;
+            connections.end().await?;
+            if is_last {
+                return Ok(());
+            }
+            rows_max = next_rows_max(rows_max, &read);
+        }
+    }
+
+    /// A copy must not outrun those who are to apply it, or retention takes what they have not read.
+    async fn wait_for_followers(&self, record: &CopyRecord) {
+        let mut waits = false;
+        while self.journal.copies_must_wait() {
+            if !std::mem::replace(&mut waits, true) {
+                let why = "the slowest target to come nearer: the copy would outrun `retention.size`";
+                self.reporter.copy_waits(&record.table, Some(why));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        if waits {
+            self.reporter.copy_waits(&record.table, None);
+        }
+    }
+
+    /// Opens a snapshot of the table and holds the stream where it belongs.
+    async fn stand(&mut self, connections: &mut Connections, record: &CopyRecord) -> Result<Standing, Trouble> {
+        let mut stood = false;
+        loop {
+            let place = match connections.snapshot(&record.table).await {
+                Ok(place) => place,
+                Err(fault) => {
+                    // The snapshot may be open; so the connection is of no use if this fails.
+                    connections.end().await?;
+                    return Err(fault.into());
+                }
+            };
+            // MariaDB's place is exact or not at all.
+            let stood_under_lock = stood && self.system.flavour == Flavour::Mysql;
+            match timeout(ARRIVAL, self.knocker.hold(place, stood_under_lock)).await.map(Result::ok) {
+                Ok(None) => return Err(Trouble::Gone),
+                Ok(Some(Held::Exactly)) => return self.look(connections, record).await,
+                // The stream stays where it is, so the next snapshot is not behind it, or soon will not be.
+                Ok(Some(Held::Beyond)) => {
+                    stood = true;
+                    connections.end().await?;
+                }
+                Err(_) => {
+                    self.knocker.send(Request::Release).await?;
+                    stood = false;
+                    connections.end().await?;
+                }
+            }
+        }
+    }
+
+    /// The snapshot has touched the table, so it looks as it did then.
+    async fn look(&mut self, connections: &mut Connections, record: &CopyRecord) -> Result<Standing, Trouble> {
+        let table = &record.table;
+        let described = catalogue::describe(&mut connections.other, table).await?;
+        let described = described.ok_or_else(|| Trouble::Table(format!("{table} is not on the server")))?;
+        let shape = described.shape(table, &self.charsets).map_err(Trouble::Table)?;
+        let sql = format!(
+            "SELECT COALESCE(table_rows, 0) FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
+            literal(&table.schema),
+            literal(&table.table)
+        );
+        let rows_estimate = connections.other.row(&sql).await?.number(0)?;
+        let key = Key::new(&shape, &described.primary_key);
+        let schema = self.knocker.describe(shape.clone()).await?;
+        Ok(Standing { shape, key, rows_estimate, schema })
+    }
+
+    /// Whether what was read so far is of no use: nothing was, the key is another, or there is none to go on behind.
+    fn starts_over(&self, record: &CopyRecord, standing: &Standing) -> bool {
+        if record.state != CopyState::Running || standing.key.is_empty() {
+            return true;
+        }
+        let began_with = record.schema.and_then(|id| self.journal.schema(id));
+        began_with.is_none_or(|schema| key::shape_of(&schema) != key::shape_of(&standing.schema))
+    }
+
+    async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
+        let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
+        let rows_estimate = standing.rows_estimate;
+        let schema = Some(standing.schema.id);
+        let begun = CopyRecord {
+            copy,
+            state: CopyState::Running,
+            last_key: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            rows_estimate,
+            schema,
+            ..record
+        };
+        tracing::info!(system = %self.system.name, table = %begun.table, copy, rows_estimate, "copying");
+        self.commit(&begun, CopyPhase::Begin, standing.schema.id, 0).await?;
+        Ok(begun)
+    }
+
+    /// Reads the next rows and journals them.
+    async fn read(
+        &mut self,
+        connections: &mut Connections,
+        standing: &Standing,
+        record: &mut CopyRecord,
+        rows_max: u64,
+    ) -> Result<Read, Trouble> {
+        let started = Instant::now();
+        let (mut read, mut encoder) = (Read::default(), ChunkEncoder::default());
+        let sql = standing.key.rows_after(&standing.shape, &record.last_key, rows_max);
+        // Prepared, for the binary protocol: as text a FLOAT loses digits.
+        let reader = connections.reader.inner();
+        let statement = reader.prep(sql).await.map_err(Fault::from)?;
+        let mut rows = reader.exec_stream::<Row, _, _>(&statement, ()).await.map_err(Fault::from)?;
+        let mut last = Vec::new();
+        while let Some(row) = rows.next().await {
+            let values: Vec<Value> = row.map_err(Fault::from)?.unwrap();
+            let before = encoder.len();
+            encoder.read(&standing.schema, read.rows, &values).map_err(Fault::from)?;
+            read.bytes += (encoder.len() - before) as u64;
+            read.rows += 1;
+            last = values;
+            // One more row may be as large as the last; a body's bound holds but for a single larger change.
+            if encoder.len() >= CHUNK_BYTES_MAX / 2 {
+                self.knocker.send(Request::Chunk(encoder.take())).await?;
+            }
+        }
+        drop(rows);
+        reader.close(statement).await.map_err(Fault::from)?;
+        if !encoder.is_empty() {
+            self.knocker.send(Request::Chunk(encoder.take())).await?;
+        }
+        if read.rows > 0 {
+            record.rows += read.rows;
+            record.bytes += read.bytes;
+            record.last_key = standing.key.of(&last).ok_or(Fault::Protocol("a row without its key"))?;
+            self.commit(record, CopyPhase::Rows, standing.schema.id, read.rows).await?;
+        }
+        read.took = started.elapsed();
+        Ok(read)
+    }
+
+    /// Completes a step that brings the copy to `record`.
+    async fn commit(
+        &mut self,
+        record: &CopyRecord,
+        phase: CopyPhase,
+        schema: SchemaId,
+        changes: u64,
+    ) -> Result<(), Trouble> {
+        self.knocker.send(Request::Commit { progress: progress(record, phase, schema), schema, changes }).await?;
+        self.brought.insert(record.table.clone(), record.clone());
+        Ok(())
+    }
+}
+
+/// How many rows the next chunk should have.
+fn next_rows_max(rows_max: u64, read: &Read) -> u64 {
+    let by_bytes = BYTES_AIM as f64 / read.bytes.max(1) as f64;
+    let by_time = TIME_AIM.as_secs_f64() / read.took.as_secs_f64().max(0.001);
+    let rows = rows_max as f64 * by_bytes.min(by_time).min(GROWTH_MAX);
+    (rows as u64).clamp(ROWS_MIN, ROWS_MAX)
+}
+
+fn progress(record: &CopyRecord, phase: CopyPhase, schema: SchemaId) -> CopyProgress {
+    CopyProgress {
+        step: CopyStep { table: record.table.clone(), copy: record.copy, phase },
+        last_key: record.last_key.clone(),
+        // Full images only: nothing of a moved row is ever missing.
+        read_again: Vec::new(),
+        rows: record.rows,
+        bytes: record.bytes,
+        rows_estimate: record.rows_estimate,
+        schema,
+    }
+}

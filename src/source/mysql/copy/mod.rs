@@ -1,0 +1,174 @@
+//! Copies of tables: all rows as they are, read in key ranges beside the stream and journaled in their place.
+//!
+//! A task of its own with connections of its own, one table at a time. Each chunk has its own short snapshot, so a copy
+//! keeps no old rows alive, and after a crash it goes on behind the last key that is durable. How a chunk finds its place:
+//!
+//! 1. Take a snapshot and the GTIDs that it sees (`snapshot`): on MySQL under a lock on the table that lives for these two
+//!    statements, on MariaDB without any.
+//! 2. Let the stream go on to exactly these GTIDs and hold it there. If it was beyond them already, take another snapshot while
+//!    it stands.
+//! 3. Read the rows under the snapshot and journal them; let the stream go.
+//!
+//! So a row read is exactly as old as its place.
+
+mod gate;
+mod job;
+mod key;
+mod snapshot;
+
+pub use gate::{Gate, Request};
+
+use super::fault::{Fault, chain};
+use super::policy::{self, Verdict};
+use crate::config::MysqlSystem;
+use crate::decode::mysql::types::Charsets;
+use crate::journal::{CopyRecord, CopyState, Journal};
+use crate::model::name::TableName;
+use crate::source::status::Reporter;
+use gate::{Gone, Knocker};
+use snapshot::Connections;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long a table waits after trouble of its own.
+const PUT_OFF: Duration = Duration::from_secs(5);
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Handle on the task; dropping it ends the task.
+pub struct Copier {
+    pub gate: Gate,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Copier {
+    pub fn spawn(system: MysqlSystem, journal: Journal, reporter: Reporter, charsets: Charsets) -> Self {
+        let (gate, knocker) = gate::gate();
+        let changed = journal.copies_changed();
+        let (brought, put_off) = (HashMap::new(), HashMap::new());
+        let worker = Worker { system, journal, reporter, charsets, knocker, changed, brought, put_off };
+        Self { gate, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
+    }
+}
+
+struct Worker {
+    system: MysqlSystem,
+    journal: Journal,
+    reporter: Reporter,
+    charsets: Charsets,
+    knocker: Knocker,
+    changed: watch::Receiver<u64>,
+    /// How far this session has brought each copy: ahead of the journal by what is not durable yet.
+    brought: HashMap<TableName, CopyRecord>,
+    /// Tables that wait after trouble of their own.
+    put_off: HashMap<TableName, Instant>,
+}
+
+/// What ends the work on a table.
+enum Trouble {
+    /// Of this table alone: its copy waits, those of others go on.
+    Table(String),
+    Connection(Fault),
+    /// The stream is gone, and with it the session.
+    Gone,
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        match (&fault, policy::judge(&fault)) {
+            // What a server refuses to do for one table is the table's trouble; a lost connection is everybody's.
+            (Fault::Halt(_) | Fault::Cell(_), Verdict::Halt(problem)) => Self::Table(problem.to_string()),
+            (Fault::Server { errno, .. }, _) if !matches!(errno, 1053 | 1317 | 1927) => Self::Table(fault.to_string()),
+            _ => Self::Connection(fault),
+        }
+    }
+}
+
+impl From<Gone> for Trouble {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl Worker {
+    /// Until the stream is gone.
+    async fn run(mut self) {
+        loop {
+            match self.serve().await {
+                Trouble::Gone => return,
+                Trouble::Connection(fault) => {
+                    tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
+                }
+                // Told where it was found.
+                Trouble::Table(_) => {}
+            }
+            // Whatever was under way is not to hold the stream.
+            if self.knocker.send(Request::Release).await.is_err() {
+                return;
+            }
+            sleep(RECONNECT).await;
+        }
+    }
+
+    async fn serve(&mut self) -> Trouble {
+        let mut record = self.next().await;
+        let mut connections = match Connections::open(&self.system).await {
+            Ok(connections) => connections,
+            Err(fault) => return Trouble::Connection(fault),
+        };
+        loop {
+            let table = record.table.clone();
+            match self.copy(&mut connections, record).await {
+                Ok(()) => drop(self.reporter.copy_waits(&table, None)),
+                Err(Trouble::Table(why)) => {
+                    if self.reporter.copy_waits(&table, Some(&why)) {
+                        tracing::warn!(system = %self.system.name, %table, why, "the copy of a table waits");
+                    }
+                    self.put_off.insert(table, Instant::now() + PUT_OFF);
+                    return Trouble::Table(why);
+                }
+                Err(trouble) => return trouble,
+            }
+            record = self.next().await;
+        }
+    }
+
+    /// The next copy to work on: one that runs before one that is only wanted. Waits for one.
+    async fn next(&mut self) -> CopyRecord {
+        loop {
+            self.changed.borrow_and_update();
+            let now = Instant::now();
+            self.put_off.retain(|_, until| *until > now);
+            let records = self.journal.copies().into_iter().filter(|record| record.system == self.system.name);
+            let records = records.map(|record| self.brought_to(record));
+            let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
+            open.sort_by_key(|record| record.state != CopyState::Running);
+            if let Some(record) = open.into_iter().find(|record| !self.put_off.contains_key(&record.table)) {
+                return record;
+            }
+            let earliest = self.put_off.values().min().copied();
+            tokio::select! {
+                changed = self.changed.changed() => if changed.is_err() {
+                    // The journal is closed, and with it the session soon.
+                    std::future::pending::<()>().await;
+                },
+                () = at(earliest) => {}
+            }
+        }
+    }
+
+    /// The record as it will be once all that was handed over is durable.
+    fn brought_to(&self, record: CopyRecord) -> CopyRecord {
+        let ahead = self.brought.get(&record.table).filter(|brought| brought.copy >= record.copy);
+        ahead.cloned().unwrap_or(record)
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

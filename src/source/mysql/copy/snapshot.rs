@@ -1,0 +1,89 @@
+//! A snapshot of one table, and the GTIDs that it sees, taken as one.
+//!
+//! MySQL has no snapshot that tells its place, so the table is locked against writers for two statements: whoever wrote to it
+//! before has committed and is in both, whoever writes after is in neither. MariaDB's consistent snapshot tells its place in
+//! the log. Surprise: a snapshot locks nothing, so the table is touched at once, which keeps its shape until the end.
+
+use crate::config::{Flavour, MysqlSystem};
+use crate::model::gtid::GtidSet;
+use crate::model::name::TableName;
+use crate::source::mysql::connection::{Connection, identifier, literal};
+use crate::source::mysql::fault::Fault;
+
+const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+/// MariaDB takes one or the other; its snapshot is what is needed.
+const BEGIN_MARIADB: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+
+/// The one that reads, and the one that locks and asks.
+pub struct Connections {
+    pub reader: Connection,
+    pub other: Connection,
+    flavour: Flavour,
+}
+
+impl Connections {
+    /// # Errors
+    /// Those of the connection.
+    pub async fn open(system: &MysqlSystem) -> Result<Self, Fault> {
+        let mut reader = Connection::open(&system.endpoint).await?;
+        reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+        let mut other = Connection::open(&system.endpoint).await?;
+        // Writers queue behind a lock that waits.
+        other.execute("SET SESSION lock_wait_timeout = 1").await?;
+        Ok(Self { reader, other, flavour: system.flavour })
+    }
+
+    /// Opens a snapshot on the reader; gives what it sees.
+    ///
+    /// # Errors
+    /// Those of the connection, among them 1146 when the table is gone and 1205 when a writer kept it for too long.
+    pub async fn snapshot(&mut self, table: &TableName) -> Result<GtidSet, Fault> {
+        let touch = format!("SELECT 1 FROM {} LIMIT 0", qualified(table));
+        match self.flavour {
+            Flavour::Mysql => {
+                self.other.execute(&format!("LOCK TABLES {} READ", qualified(table))).await?;
+                let seen = self.under_lock(&touch).await;
+                self.other.execute("UNLOCK TABLES").await?;
+                seen
+            }
+            Flavour::Mariadb => {
+                self.reader.execute(BEGIN_MARIADB).await?;
+                let seen = self.told_by_snapshot().await;
+                self.reader.execute(&touch).await?;
+                seen
+            }
+        }
+    }
+
+    async fn under_lock(&mut self, touch: &str) -> Result<GtidSet, Fault> {
+        self.reader.execute(BEGIN).await?;
+        self.reader.execute(touch).await?;
+        let row = self.other.row("SELECT @@global.gtid_executed").await?;
+        row.some(0)?.parse().map(GtidSet::Mysql).map_err(|_| Fault::Protocol("a broken GTID set"))
+    }
+
+    async fn told_by_snapshot(&mut self) -> Result<GtidSet, Fault> {
+        let (mut file, mut offset) = (String::new(), 0);
+        for row in self.reader.rows("SHOW STATUS LIKE 'binlog_snapshot_%'").await? {
+            match row.some(0)?.to_ascii_lowercase().as_str() {
+                "binlog_snapshot_file" => file = row.some(1)?.to_owned(),
+                "binlog_snapshot_position" => offset = row.number(1)?,
+                _ => {}
+            }
+        }
+        let row = self.reader.row(&format!("SELECT BINLOG_GTID_POS({}, {offset})", literal(&file))).await?;
+        row.some(0)?.parse().map(GtidSet::Mariadb).map_err(|_| Fault::Protocol("a broken GTID position"))
+    }
+
+    /// Ends the snapshot.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn end(&mut self) -> Result<(), Fault> {
+        self.reader.execute("COMMIT").await
+    }
+}
+
+pub fn qualified(table: &TableName) -> String {
+    format!("{}.{}", identifier(&table.schema), identifier(&table.table))
+}

@@ -1,0 +1,150 @@
+//! The server's log as it comes: asked for from behind a GTID set, event by event, each with its place.
+//!
+//! The driver frames the events; what they say is for `decode`. Surprises: the first ROTATE comes before the driver knows of
+//! checksums, so its name carries one; positions in events have 32 bits, and files can be larger.
+
+use super::connection::Connection;
+use super::fault::Fault;
+use super::identity::Server;
+use super::mariadb;
+use crate::config::{Flavour, MysqlSystem};
+use crate::decode::mysql::event::{Header, kind};
+use crate::model::gtid::{GtidSet, MysqlGtidSet};
+use crate::model::position::LogPlace;
+use futures_util::StreamExt;
+use mysql_async::binlog::BinlogChecksumAlg;
+use mysql_async::binlog::events::Event;
+use mysql_async::{BinlogStream, BinlogStreamRequest, Sid};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const CHECKSUM_BYTES: usize = 4;
+const FIRST_OFFSET: u64 = 4;
+
+pub struct Dump {
+    stream: BinlogStream,
+    silence_max: Duration,
+    /// The first ROTATE ends with a checksum that the driver does not cut off.
+    rotation_has_checksum: bool,
+    /// Where the last event ended.
+    end: LogPlace,
+}
+
+/// One event.
+pub struct Logged {
+    pub header: Header,
+    event: Event,
+    body_bytes: usize,
+}
+
+impl Logged {
+    pub fn body(&self) -> &[u8] {
+        self.event.data().get(..self.body_bytes).unwrap_or_default()
+    }
+}
+
+impl Dump {
+    /// # Errors
+    /// Those of the connection; a refusal comes with the first event.
+    pub async fn start(
+        mut connection: Connection,
+        system: &MysqlSystem,
+        server: &Server,
+        executed: &GtidSet,
+    ) -> Result<Self, Fault> {
+        let silence_max = system.endpoint.silence_max;
+        // Three heartbeats may be lost.
+        let heartbeat = (silence_max / 3).as_nanos();
+        let variables = format!(
+            "SET @master_heartbeat_period = {heartbeat}, @source_heartbeat_period = {heartbeat}, \
+             @source_binlog_checksum = @@global.binlog_checksum, @master_binlog_checksum = @@global.binlog_checksum"
+        );
+        connection.execute(&variables).await?;
+        let request = BinlogStreamRequest::new(system.server_id);
+        let request = match (server.flavour, executed) {
+            (Flavour::Mysql, GtidSet::Mysql(set)) => request.with_gtid().with_gtid_set(sids(set)?),
+            _ => {
+                mariadb::prepare(&mut connection, executed).await?;
+                request
+            }
+        };
+        let stream = connection.into_inner().get_binlog_stream(request).await?;
+        let end = LogPlace::default();
+        Ok(Self { stream, silence_max, rotation_has_checksum: server.checksums, end })
+    }
+
+    /// The next event. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Fault::Silent`], and those of the connection and the server.
+    pub async fn next(&mut self) -> Result<Logged, Fault> {
+        let next = timeout(self.silence_max, self.stream.next()).await.map_err(|_| Fault::Silent(self.silence_max))?;
+        let event = next.ok_or(Fault::Closed)??;
+        let header = event.header();
+        let header = Header {
+            kind: header.event_type_raw(),
+            timestamp: header.timestamp(),
+            server_id: header.server_id(),
+            size: header.event_size(),
+            end: header.log_pos(),
+        };
+        let is_checked = header.kind != kind::FORMAT_DESCRIPTION;
+        if let (Some(checksum), true) = (event.checksum(), is_checked)
+            && event.footer().get_checksum_enabled()
+            && event.calc_checksum(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32) != u32::from_le_bytes(checksum)
+        {
+            return Err(Fault::Protocol("an event's checksum is wrong"));
+        }
+        let mut body_bytes = event.data().len();
+        match header.kind {
+            kind::FORMAT_DESCRIPTION => self.rotation_has_checksum = false,
+            kind::ROTATE if self.rotation_has_checksum => body_bytes = body_bytes.saturating_sub(CHECKSUM_BYTES),
+            _ => {}
+        }
+        self.advance(&header);
+        Ok(Logged { header, event, body_bytes })
+    }
+
+    /// Where the last event ended.
+    pub fn end(&self) -> &LogPlace {
+        &self.end
+    }
+
+    /// A ROTATE names the file of what follows.
+    pub fn rotate(&mut self, file: &str, offset: u64) {
+        self.end = LogPlace { file: file.into(), offset: offset.max(FIRST_OFFSET) };
+    }
+
+    /// The upper half of an offset is what makes it grow.
+    fn advance(&mut self, header: &Header) {
+        let is_in_file = header.end != 0 && !matches!(header.kind, kind::ROTATE | kind::HEARTBEAT | kind::HEARTBEAT_V2);
+        if is_in_file {
+            self.end.offset = grown(self.end.offset, header.end);
+        }
+    }
+}
+
+fn grown(before: u64, low: u32) -> u64 {
+    const HALF: u64 = 1 << 32;
+    let same = (before & !(HALF - 1)) | u64::from(low);
+    if same < before { same + HALF } else { same }
+}
+
+/// The driver's form of a set, through the text that both know.
+fn sids(set: &MysqlGtidSet) -> Result<Vec<Sid<'static>>, Fault> {
+    let text = set.to_string();
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_err(|_| Fault::Protocol("a GTID set that the driver does not take"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_go_on_growing_past_four_gigabytes() {
+        assert_eq!(grown(4, 120), 120);
+        assert_eq!(grown(0xFFFF_FF00, 0x80), 0x1_0000_0080);
+        assert_eq!(grown(0x1_0000_0080, 0x90), 0x1_0000_0090);
+    }
+}

@@ -1,0 +1,252 @@
+//! Is this still the server and the history that the checkpoint belongs to?
+//!
+//! [`read`] asks the server, [`judge`] compares; both run at every connect. A surprise here halts: nothing that is missing is
+//! passed over, nothing is given a second meaning.
+
+use super::connection::{Connection, TextRow};
+use super::fault::Fault;
+use super::mariadb;
+use crate::config::Flavour;
+use crate::model::checkpoint::MysqlCheckpoint;
+use crate::model::code::{self, Code};
+use crate::model::gtid::GtidSet;
+use crate::model::position::LogPlace;
+use crate::model::problem::Problem;
+
+/// What the server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    pub flavour: Flavour,
+    /// MySQL's server_uuid, MariaDB's server_uid.
+    pub identity: String,
+    /// Everything that it has committed.
+    pub executed: GtidSet,
+    /// What of that is no longer in its log; MariaDB does not say.
+    pub purged: Option<GtidSet>,
+    pub log_end: LogPlace,
+    /// Events end with a checksum.
+    pub checksums: bool,
+    pub settings: Settings,
+}
+
+/// What has to be so for the log to be read without guessing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub log_bin: bool,
+    pub format: String,
+    pub row_image: String,
+    pub row_metadata: String,
+    /// MySQL's gtid_mode and enforce_gtid_consistency.
+    pub gtid: Option<(String, String)>,
+    pub partial_json: bool,
+    pub compressed: bool,
+}
+
+const BOTH: &str = "@@global.log_bin, @@global.binlog_format, @@global.binlog_row_image, @@global.binlog_row_metadata, \
+     @@global.binlog_checksum";
+const MYSQL: &str = "@@global.server_uuid, @@global.gtid_executed, @@global.gtid_purged, @@global.gtid_mode, \
+     @@global.enforce_gtid_consistency, @@global.binlog_row_value_options, @@global.binlog_transaction_compression";
+
+/// # Errors
+/// Those of the connection, and [`Fault::Halt`] for a server of the other kind.
+pub async fn read(connection: &mut Connection, flavour: Flavour) -> Result<Server, Fault> {
+    let version = connection.row("SELECT VERSION()").await?;
+    let version = version.some(0)?;
+    if version.contains("MariaDB") != (flavour == Flavour::Mariadb) {
+        return halt(code::FLAVOUR_WRONG, format!("the server's version is {version}"));
+    }
+    match flavour {
+        Flavour::Mysql => mysql(connection).await,
+        Flavour::Mariadb => mariadb::server(connection).await,
+    }
+}
+
+async fn mysql(connection: &mut Connection) -> Result<Server, Fault> {
+    let row = connection.row(&format!("SELECT {BOTH}, {MYSQL}")).await?;
+    let set = |column| row.some(column)?.parse().map(GtidSet::Mysql).map_err(|_| Fault::Protocol("a broken GTID set"));
+    Ok(Server {
+        flavour: Flavour::Mysql,
+        identity: row.some(5)?.to_owned(),
+        executed: set(6)?,
+        purged: Some(set(7)?),
+        log_end: log_end(connection, "SHOW BINARY LOG STATUS").await?,
+        checksums: row.some(4)? != "NONE",
+        settings: Settings {
+            gtid: Some((row.some(8)?.to_owned(), row.some(9)?.to_owned())),
+            partial_json: row.some(10)?.contains("PARTIAL_JSON"),
+            compressed: row.some(11)? == "1",
+            ..settings(&row)?
+        },
+    })
+}
+
+/// What both have; the select list begins with [`both`].
+pub fn settings(row: &TextRow) -> Result<Settings, Fault> {
+    Ok(Settings {
+        log_bin: row.some(0)? == "1",
+        format: row.some(1)?.to_owned(),
+        row_image: row.some(2)?.to_owned(),
+        row_metadata: row.some(3)?.to_owned(),
+        gtid: None,
+        partial_json: false,
+        compressed: false,
+    })
+}
+
+/// The part of a select list that both have.
+pub fn both() -> &'static str {
+    BOTH
+}
+
+/// # Errors
+/// Those of the connection.
+pub async fn log_end(connection: &mut Connection, sql: &str) -> Result<LogPlace, Fault> {
+    let rows = match connection.rows(sql).await {
+        // A syntax error: the words of before 8.2.
+        Err(Fault::Server { errno: 1064, .. }) => connection.rows("SHOW MASTER STATUS").await?,
+        other => other?,
+    };
+    // Without a log there is no row.
+    let Some(row) = rows.first() else { return Ok(LogPlace::default()) };
+    Ok(LogPlace { file: row.some(0)?.into(), offset: row.number(1)? })
+}
+
+impl Settings {
+    /// What is not as it has to be, with the SQL that mends it.
+    pub fn wrong(&self) -> Vec<(Code, String, Vec<String>)> {
+        let mut wrong = Vec::new();
+        let mut add = |code, message: String, sql: &[&str]| {
+            wrong.push((code, message, sql.iter().map(|line| (*line).to_owned()).collect()));
+        };
+        if !self.log_bin {
+            add(code::LOG_SETTINGS, "the binary log is off: set log_bin and restart the server".to_owned(), &[]);
+        }
+        for (name, value, wanted) in [
+            ("binlog_format", &self.format, "ROW"),
+            ("binlog_row_image", &self.row_image, "FULL"),
+            ("binlog_row_metadata", &self.row_metadata, "FULL"),
+        ] {
+            if value != wanted {
+                let sql = format!("SET GLOBAL {name} = {wanted};");
+                add(code::LOG_SETTINGS, format!("{name} is {value}, not {wanted}; {sql}"), &[&sql]);
+            }
+        }
+        if let Some((mode, consistency)) =
+            self.gtid.as_ref().filter(|gtid| **gtid != ("ON".to_owned(), "ON".to_owned()))
+        {
+            let sql = [
+                "SET GLOBAL enforce_gtid_consistency = ON;",
+                "SET GLOBAL gtid_mode = OFF_PERMISSIVE;",
+                "SET GLOBAL gtid_mode = ON_PERMISSIVE;",
+                "SET GLOBAL gtid_mode = ON;",
+            ];
+            let message = format!("gtid_mode is {mode}, enforce_gtid_consistency is {consistency}");
+            add(code::GTID_OFF, message, &sql);
+        }
+        if self.partial_json {
+            let sql = "SET GLOBAL binlog_row_value_options = '';";
+            add(code::PARTIAL_JSON, format!("binlog_row_value_options is PARTIAL_JSON; {sql}"), &[sql]);
+        }
+        if self.compressed {
+            let sql = match self.gtid {
+                Some(_) => "SET GLOBAL binlog_transaction_compression = OFF;",
+                None => "SET GLOBAL log_bin_compress = OFF;",
+            };
+            add(code::LOG_COMPRESSED, format!("the log is compressed; {sql}"), &[sql]);
+        }
+        wrong
+    }
+}
+
+/// Where a session starts: behind everything that is known, or behind everything that the server has now.
+///
+/// # Errors
+/// [`Fault::Halt`] for every surprise.
+pub fn judge(server: &Server, checkpoint: Option<&MysqlCheckpoint>) -> Result<MysqlCheckpoint, Fault> {
+    if let Some((code, message, _)) = server.settings.wrong().into_iter().next() {
+        return halt(code, message);
+    }
+    let Some(checkpoint) = checkpoint else {
+        return Ok(MysqlCheckpoint {
+            server: server.identity.clone(),
+            executed: server.executed.clone(),
+            end: server.log_end.clone(),
+            last: None,
+        });
+    };
+    if server.identity != checkpoint.server {
+        let (found, known) = (&server.identity, &checkpoint.server);
+        return halt(code::SERVER_OTHER, format!("the server is {found}, the checkpoint's is {known}"));
+    }
+    if !server.executed.covers(&checkpoint.executed) {
+        let (found, known) = (&server.executed, &checkpoint.executed);
+        return halt(code::HISTORY_BEHIND, format!("the server has {found}, the checkpoint has {known}"));
+    }
+    if let Some(purged) = server.purged.as_ref().filter(|purged| !checkpoint.executed.covers(purged)) {
+        let known = &checkpoint.executed;
+        return halt(code::LOG_PURGED, format!("the server has purged {purged}, the checkpoint has only {known}"));
+    }
+    Ok(checkpoint.clone())
+}
+
+pub fn halt<T>(code: Code, message: String) -> Result<T, Fault> {
+    Err(Fault::Halt(Problem::new(code, message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    fn set(text: &str) -> GtidSet {
+        GtidSet::Mysql(text.replace('A', A).parse().expect("a set"))
+    }
+
+    fn server(executed: &str, purged: &str) -> Server {
+        let settings = Settings {
+            log_bin: true,
+            format: "ROW".into(),
+            row_image: "FULL".into(),
+            row_metadata: "FULL".into(),
+            gtid: Some(("ON".into(), "ON".into())),
+            partial_json: false,
+            compressed: false,
+        };
+        let (executed, purged) = (set(executed), Some(set(purged)));
+        let log_end = LogPlace { file: "binlog.000001".into(), offset: 4 };
+        Server { flavour: Flavour::Mysql, identity: A.into(), executed, purged, log_end, checksums: true, settings }
+    }
+
+    fn code_of(server: &Server, checkpoint: &MysqlCheckpoint) -> Option<Code> {
+        match judge(server, Some(checkpoint)) {
+            Err(Fault::Halt(problem)) => Some(problem.code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_surprise_halts_with_its_own_code() {
+        let checkpoint = judge(&server("A:1-5", ""), None).expect("a start");
+        assert_eq!(code_of(&server("A:1-9", "A:1-5"), &checkpoint), None);
+        assert_eq!(code_of(&server("A:1-9", "A:1-6"), &checkpoint), Some(code::LOG_PURGED));
+        assert_eq!(code_of(&server("A:1-4", ""), &checkpoint), Some(code::HISTORY_BEHIND));
+        let other = Server { identity: "b".into(), ..server("A:1-9", "") };
+        assert_eq!(code_of(&other, &checkpoint), Some(code::SERVER_OTHER));
+        type Spoil = fn(&mut Settings);
+        let spoiled: [(Spoil, Code); 7] = [
+            (|settings| settings.log_bin = false, code::LOG_SETTINGS),
+            (|settings| settings.format = "MIXED".into(), code::LOG_SETTINGS),
+            (|settings| settings.row_image = "MINIMAL".into(), code::LOG_SETTINGS),
+            (|settings| settings.row_metadata = "MINIMAL".into(), code::LOG_SETTINGS),
+            (|settings| settings.gtid = Some(("OFF".into(), "ON".into())), code::GTID_OFF),
+            (|settings| settings.partial_json = true, code::PARTIAL_JSON),
+            (|settings| settings.compressed = true, code::LOG_COMPRESSED),
+        ];
+        for (spoil, code) in spoiled {
+            let mut server = server("A:1-5", "");
+            spoil(&mut server.settings);
+            assert_eq!(code_of(&server, &checkpoint), Some(code));
+        }
+    }
+}

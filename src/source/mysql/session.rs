@@ -1,0 +1,149 @@
+//! One connection's life: look, set up what is missing, stream.
+//!
+//! Nothing is ever changed on the server. The first checkpoint, everything that the server has then, is durable
+//! before the stream starts, so that a start that was cut short begins no later than the first one.
+
+use super::assemble::Assembly;
+use super::catalogue::{self, ServerTable};
+use super::connection::Connection;
+use super::copy::Copier;
+use super::dump::Dump;
+use super::fault::Fault;
+use super::identity;
+use super::side::Side;
+use super::stream::Stream;
+use crate::config::MysqlSystem;
+use crate::decode::mysql::types::Charsets;
+use crate::journal::{Error, Intake, Journal};
+use crate::model::checkpoint::{Checkpoint, MysqlCheckpoint};
+use crate::model::name::TableName;
+use crate::model::schema::Identity;
+use crate::source::status::{CapturedTable, Reporter, State};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// What every session of one source shares.
+pub struct Context {
+    pub system: MysqlSystem,
+    pub journal: Journal,
+    pub reporter: Reporter,
+    pub stop: CancellationToken,
+}
+
+/// A dump that has started.
+struct Opened {
+    dump: Dump,
+    charsets: Charsets,
+    tables: Vec<ServerTable>,
+    checkpoint: MysqlCheckpoint,
+}
+
+/// Runs one session. Ends well only when asked to stop.
+///
+/// # Errors
+/// The [`Fault`] that ended it.
+pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
+    let Opened { mut dump, charsets, tables, checkpoint } = tokio::select! {
+        opened = open(context, intake) => opened?,
+        () = context.stop.cancelled() => return Ok(()),
+    };
+    let Context { system, journal, reporter, stop } = context;
+    let mut stream = Stream {
+        side: Side::spawn(system.clone(), reporter.clone(), intake.durable(), tables),
+        copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone()),
+        assembly: Assembly::new(checkpoint.executed.clone()),
+        reporter: reporter.clone(),
+        idle_since: None,
+        system,
+        journal,
+        charsets,
+        checkpoint,
+        intake,
+    };
+    reporter.state(&State::Streaming);
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(()),
+        Err(fault) = stream.run(&mut dump) => Err(fault),
+    }
+}
+
+async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
+    let Context { system, journal, reporter, .. } = context;
+    let known = match journal.checkpoint(&system.name) {
+        Some(Checkpoint::Mysql(checkpoint)) => Some(checkpoint),
+        // The system was of another kind once: nothing of that server is known.
+        Some(Checkpoint::Postgres(checkpoint)) => {
+            let known = checkpoint.server.system_identifier;
+            let message = format!("the checkpoint is PostgreSQL's, of system identifier {known}");
+            return identity::halt(crate::model::code::SERVER_OTHER, message);
+        }
+        None => None,
+    };
+    let mut connection = Connection::open(&system.endpoint).await?;
+    let server = identity::read(&mut connection, system.flavour).await?;
+    let checkpoint = identity::judge(&server, known.as_ref())?;
+    let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
+    let tables = catalogue::configured(&mut connection, system).await?;
+    tell_tables(system, reporter, &tables);
+    if known.is_none() {
+        record(context, intake, &checkpoint).await?;
+    }
+    describe_unknown(&mut connection, context, intake, &tables, &charsets).await?;
+    let from = checkpoint.executed.to_string();
+    let dump = Dump::start(connection, system, &server, &checkpoint.executed).await?;
+    tracing::info!(system = %system.name, from, tables = tables.len(), "streaming");
+    Ok(Opened { dump, charsets, tables, checkpoint })
+}
+
+/// So that a table can be named, printed and subscribed to before its first change.
+async fn describe_unknown(
+    connection: &mut Connection,
+    context: &Context,
+    intake: &mut Intake,
+    tables: &[ServerTable],
+    charsets: &Charsets,
+) -> Result<(), Fault> {
+    let captured = captured(&context.journal, &context.system);
+    for table in tables.iter().filter(|table| !captured.contains(&table.name)) {
+        if let Some(described) = catalogue::describe(connection, &table.name).await? {
+            let shape = described.shape(&table.name, charsets);
+            intake.describe(&shape.map_err(|why| catalogue::unreadable(&table.name, &why))?).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Durable when this returns.
+async fn record(context: &Context, intake: &mut Intake, checkpoint: &MysqlCheckpoint) -> Result<(), Fault> {
+    const LOOK: Duration = Duration::from_secs(1);
+    let checkpoint = Checkpoint::Mysql(checkpoint.clone());
+    let mut durable = intake.durable();
+    intake.advance(checkpoint.clone()).await?;
+    loop {
+        if let Ok(Ok(_)) = timeout(LOOK, durable.wait_for(|durable| durable.as_ref() == Some(&checkpoint))).await {
+            return Ok(());
+        }
+        if let Some(problem) = context.journal.stats().failed {
+            return Err(Fault::Journal(Error::Stopped(problem)));
+        }
+    }
+}
+
+/// The tables that the journal knows.
+pub fn captured(journal: &Journal, system: &MysqlSystem) -> BTreeSet<TableName> {
+    let ours = journal.current_schemas().into_iter().filter(|schema| schema.system == system.name);
+    ours.map(|schema| schema.name.clone()).collect()
+}
+
+pub fn tell_tables(system: &MysqlSystem, reporter: &Reporter, tables: &[ServerTable]) {
+    if tables.is_empty() {
+        tracing::warn!(system = %system.name, "no table of the server is configured: nothing will be captured");
+    }
+    // Full images tell which row was meant even without a key.
+    let captured =
+        |table: &ServerTable| CapturedTable { name: table.name.clone(), identity: Identity::Full, halt: None };
+    reporter.tables(tables.iter().map(captured).collect());
+}

@@ -1,0 +1,174 @@
+//! A second connection beside the stream: what the log cannot say of a table when asked, and how far the log has grown.
+//!
+//! A task of its own, so that it also looks while the stream waits for the journal. It reconnects by itself; a question
+//! waits for its answer meanwhile, and the stream with it.
+
+use super::catalogue::{self, Described, ServerTable};
+use super::connection::Connection;
+use super::fault::{Fault, chain};
+use super::identity;
+use super::session::tell_tables;
+use crate::config::{Flavour, MysqlSystem};
+use crate::model::checkpoint::Checkpoint;
+use crate::model::name::TableName;
+use crate::model::position::{LogPlace, Lsn};
+use crate::source::status::Reporter;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+const POLL: Duration = Duration::from_secs(2);
+/// Tables are looked at once in so many polls.
+const TABLES_EVERY: u32 = 5;
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Handle on the task; dropping it ends the task.
+pub struct Side {
+    questions: mpsc::Sender<Question>,
+    answer_max: Duration,
+    task: AbortOnDropHandle<Fault>,
+}
+
+struct Question {
+    table: TableName,
+    answer: oneshot::Sender<Option<Described>>,
+}
+
+/// What the task works with.
+struct Watch {
+    system: MysqlSystem,
+    reporter: Reporter,
+    durable: watch::Receiver<Option<Checkpoint>>,
+    /// Where each file begins on one line of bytes, so that places can be measured.
+    files: BTreeMap<String, u64>,
+    tables: Vec<ServerTable>,
+}
+
+impl Side {
+    pub fn spawn(
+        system: MysqlSystem,
+        reporter: Reporter,
+        durable: watch::Receiver<Option<Checkpoint>>,
+        tables: Vec<ServerTable>,
+    ) -> Self {
+        let (questions, asked) = mpsc::channel(1);
+        let answer_max = system.endpoint.silence_max;
+        let watch = Watch { system, reporter, durable, files: BTreeMap::new(), tables };
+        Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
+    }
+
+    /// Waits until the task has ended, which only a bug makes it do. Cancel-safe.
+    pub async fn failed(&mut self) -> Fault {
+        (&mut self.task).await.unwrap_or(Fault::Closed)
+    }
+
+    /// The table as the catalogue has it now; `None` when it is gone.
+    ///
+    /// # Errors
+    /// [`Fault::Closed`] when the task is gone, [`Fault::Silent`] when there is no connection to ask over.
+    pub async fn describe(&self, table: TableName) -> Result<Option<Described>, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            self.questions.send(Question { table, answer }).await.map_err(|_| Fault::Closed)?;
+            answered.await.map_err(|_| Fault::Closed)
+        };
+        timeout(self.answer_max, asked).await.map_err(|_| Fault::Silent(self.answer_max))?
+    }
+}
+
+impl Watch {
+    /// For ever; connection trouble is the stream's to report.
+    async fn run(mut self, mut asked: mpsc::Receiver<Question>) -> Fault {
+        let mut open_question = None;
+        loop {
+            match self.serve(&mut asked, &mut open_question).await {
+                Ok(never) => match never {},
+                Err(fault) => {
+                    tracing::debug!(system = %self.system.name, error = chain(&fault), "the side connection broke");
+                }
+            }
+            sleep(RECONNECT).await;
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        asked: &mut mpsc::Receiver<Question>,
+        open_question: &mut Option<Question>,
+    ) -> Result<Infallible, Fault> {
+        let mut connection = Connection::open(&self.system.endpoint).await?;
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut polls = 0_u32;
+        loop {
+            if let Some(question) = open_question.as_ref() {
+                let described = catalogue::describe(&mut connection, &question.table).await?;
+                if let Some(question) = open_question.take() {
+                    // Nobody waits any more when the stream has ended.
+                    let _ = question.answer.send(described);
+                }
+            }
+            tokio::select! {
+                question = asked.recv() => *open_question = Some(question.ok_or(Fault::Closed)?),
+                changed = self.durable.changed() => match changed {
+                    Ok(()) => self.tell_flushed(),
+                    // The journal is closed, and with it the session soon.
+                    Err(_) => std::future::pending::<()>().await,
+                },
+                _ = poll.tick() => {
+                    self.look_at_log(&mut connection).await?;
+                    polls = polls.wrapping_add(1);
+                    if polls.is_multiple_of(TABLES_EVERY) {
+                        self.look_at_tables(&mut connection).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look_at_log(&mut self, connection: &mut Connection) -> Result<(), Fault> {
+        let rows = connection.rows("SHOW BINARY LOGS").await?;
+        let mut begin = None;
+        for row in &rows {
+            let (file, bytes) = (row.some(0)?.to_owned(), row.number(1)?);
+            // A file that is known stays where it is when earlier ones are purged.
+            let start = *self.files.entry(file).or_insert(begin.unwrap_or(0));
+            begin = Some(start + bytes);
+        }
+        let command = match self.system.flavour {
+            Flavour::Mysql => "SHOW BINARY LOG STATUS",
+            Flavour::Mariadb => "SHOW MASTER STATUS",
+        };
+        let end = identity::log_end(connection, command).await?;
+        self.tell_flushed();
+        if let Some(measured) = self.measure(&end) {
+            self.reporter.log_end_at(measured, end.to_string());
+        }
+        Ok(())
+    }
+
+    fn tell_flushed(&mut self) {
+        let durable = self.durable.borrow_and_update().clone();
+        let Some(Checkpoint::Mysql(checkpoint)) = durable else { return };
+        if let Some(measured) = self.measure(&checkpoint.end) {
+            self.reporter.flushed_at(measured, checkpoint.executed.to_string());
+        }
+    }
+
+    fn measure(&self, place: &LogPlace) -> Option<Lsn> {
+        self.files.get(&*place.file).map(|begin| Lsn(begin + place.offset))
+    }
+
+    async fn look_at_tables(&mut self, connection: &mut Connection) -> Result<(), Fault> {
+        let tables = catalogue::configured(connection, &self.system).await?;
+        if tables != self.tables {
+            tracing::info!(system = %self.system.name, tables = tables.len(), "the configured tables have changed");
+            tell_tables(&self.system, &self.reporter, &tables);
+            self.tables = tables;
+        }
+        Ok(())
+    }
+}

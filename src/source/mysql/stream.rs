@@ -1,0 +1,288 @@
+//! The loop: events in, transactions to the journal, for as long as the connection lives.
+//!
+//! While the journal takes no more, nothing is read, and the server waits: its `net_write_timeout` for us is hours, and should
+//! the connection break all the same, the next one goes on from the checkpoint.
+
+use super::assemble::{Assembly, Captured, Completed, Step, Table};
+use super::catalogue;
+use super::copy::{Copier, Request};
+use super::dump::{Dump, Logged};
+use super::encode::TablePlan;
+use super::fault::Fault;
+use super::identity::halt;
+use super::side::Side;
+use crate::config::{Flavour, MysqlSystem};
+use crate::decode::mysql::mariadb::Disguised;
+use crate::decode::mysql::table_map::{Column, TableMap};
+use crate::decode::mysql::types::{self, Charsets};
+use crate::journal::{Commit, CopyProgress, Intake, Journal};
+use crate::model::checkpoint::{Checkpoint, MysqlCheckpoint, MysqlFingerprint};
+use crate::model::code;
+use crate::model::gtid::Gtid;
+use crate::model::name::TableName;
+use crate::model::position::{LogPlace, Position};
+use crate::model::schema::{SchemaId, TableSchema};
+use crate::model::time::UnixMicros;
+use crate::source::status::Reporter;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// What holds nothing to journal is recorded this often at most.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
+
+/// What one session's stream works with.
+pub struct Stream<'a> {
+    pub system: &'a MysqlSystem,
+    pub journal: &'a Journal,
+    pub intake: &'a mut Intake,
+    pub charsets: Charsets,
+    pub side: Side,
+    pub copier: Copier,
+    pub reporter: Reporter,
+    pub checkpoint: MysqlCheckpoint,
+    pub assembly: Assembly,
+    /// Since when the checkpoint is behind what was looked at.
+    pub idle_since: Option<Instant>,
+}
+
+impl Stream<'_> {
+    /// Runs until something goes wrong. Dropping it half way leaves a transaction open in the journal, to be abandoned.
+    ///
+    /// # Errors
+    /// Always; every [`Fault`] can end a stream.
+    pub async fn run(&mut self, dump: &mut Dump) -> Result<Infallible, Fault> {
+        loop {
+            let idle = self.idle_since.filter(|_| !self.assembly.in_transaction()).map(|since| since + IDLE_EVERY);
+            tokio::select! {
+                logged = dump.next() => self.take(dump, &logged?).await?,
+                fault = self.side.failed() => return Err(fault),
+                request = self.copier.gate.next() => self.hear(dump, request).await?,
+                () = at(idle) => self.record_idle(dump).await?,
+            }
+        }
+    }
+
+    async fn take(&mut self, dump: &mut Dump, logged: &Logged) -> Result<(), Fault> {
+        if self.assembly.is_full_for(logged.body().len()) {
+            self.hand_over_chunk().await?;
+        }
+        let mut step = self.assembly.take(&logged.header, logged.body())?;
+        loop {
+            match step {
+                Step::Taken => return Ok(()),
+                Step::Table(map) => return self.describe(map, logged.body()).await,
+                Step::Truncate(table) => {
+                    if let Some(schema) = self.schema(&table) {
+                        self.assembly.truncate(&schema)?;
+                    }
+                    step = self.assembly.end_of_definition(&logged.header, false)?;
+                }
+                Step::RowsRemoved(table) => {
+                    if self.schema(&table).is_some() {
+                        return halt(code::ROWS_REMOVED, format!("{table}, at {}", dump.end()));
+                    }
+                    step = self.assembly.end_of_definition(&logged.header, false)?;
+                }
+                Step::Commit(completed) => {
+                    self.commit(completed, dump.end()).await?;
+                    return self.stand(dump).await;
+                }
+                Step::Nothing => {
+                    self.idle_since.get_or_insert_with(Instant::now);
+                    return self.stand(dump).await;
+                }
+                Step::Rotate { file, offset } => {
+                    dump.rotate(&file, offset);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The newest version of a captured table.
+    fn schema(&self, table: &TableName) -> Option<Arc<TableSchema>> {
+        if !self.system.captures(table) {
+            return None;
+        }
+        let schemas = self.journal.current_schemas();
+        schemas.into_iter().find(|schema| schema.system == self.system.name && schema.name == *table)
+    }
+
+    /// Rows of the table come next. One that is not configured is not described.
+    async fn describe(&mut self, map: TableMap, body: &[u8]) -> Result<(), Fault> {
+        let name = TableName::new(&map.schema, &map.table);
+        let table_id = map.table_id;
+        if !self.system.captures(&name) {
+            self.assembly.table(table_id, body, Captured::No);
+            return Ok(());
+        }
+        if !map.has_full_metadata() {
+            return halt(code::ROWS_INCOMPLETE, format!("{name}: its columns have no names in the log"));
+        }
+        let disguises = self.disguises(&name, &map).await?;
+        let kinds = map.columns.iter().zip(disguises);
+        let kinds = kinds.map(|(column, disguised)| types::kind(column, &self.charsets, disguised));
+        let kinds = kinds.collect::<Result<Vec<_>, _>>();
+        let kinds = kinds.map_err(|why| catalogue::unreadable(&name, &why.to_string()))?;
+        let schema = self.intake.describe(&types::shape(&map, &kinds)).await?;
+        let plan = TablePlan::new(schema, &map, kinds);
+        self.assembly.table(table_id, body, Captured::As(Box::new(Table::new(map, plan))));
+        Ok(())
+    }
+
+    /// What of the columns is not what the log makes it look like: MariaDB's UUIDs and addresses. The catalogue is asked only
+    /// where one could be. A column that it no longer has is what the journal last knew it to be.
+    async fn disguises(&mut self, name: &TableName, map: &TableMap) -> Result<Vec<Option<Disguised>>, Fault> {
+        if !map.columns.iter().any(types::may_be_disguised) || self.system.flavour == Flavour::Mysql {
+            return Ok(vec![None; map.columns.len()]);
+        }
+        let described = self.side.describe(name.clone()).await?;
+        let known = self.schema(name);
+        let journaled = |column: &str| {
+            let known = known.as_ref()?.columns.iter().find(|known| *known.shape.name == *column)?;
+            Some(Disguised::by_name(&known.shape.declared_type))
+        };
+        let disguise = |column: &Column| {
+            if !types::may_be_disguised(column) {
+                return Ok(None);
+            }
+            let now = described.as_ref().and_then(|table| table.column(&column.name)).map(|column| column.disguised);
+            now.or_else(|| journaled(&column.name)).ok_or_else(|| {
+                let why = format!("column {}: it is gone, and the log does not say what it was", column.name);
+                catalogue::unreadable(name, &why)
+            })
+        };
+        map.columns.iter().map(disguise).collect()
+    }
+
+    async fn hand_over_chunk(&mut self) -> Result<(), Fault> {
+        if let Some(chunk) = self.assembly.take_chunk() {
+            self.intake.chunk(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, completed: Completed, end: &LogPlace) -> Result<(), Fault> {
+        self.hand_over_chunk().await?;
+        let Completed { gtid, commit_time, changes, schemas } = completed;
+        self.advance(end);
+        self.checkpoint.last = Some(MysqlFingerprint { gtid: gtid.clone(), commit_time });
+        let commit = Commit {
+            transaction: gtid.to_string(),
+            position: Position::Mysql { gtid: Some(gtid), end: end.clone() },
+            commit_time,
+            changes,
+            schemas,
+            checkpoint: Checkpoint::Mysql(self.checkpoint.clone()),
+            copy: None,
+            moved: Vec::new(),
+        };
+        self.intake.commit(commit).await?;
+        self.reporter.journaled(1, changes, commit_time);
+        Ok(())
+    }
+
+    /// The checkpoint to where the stream stands.
+    fn advance(&mut self, end: &LogPlace) {
+        self.checkpoint.executed = self.assembly.executed().clone();
+        self.checkpoint.end = end.clone();
+        self.idle_since = None;
+    }
+
+    /// The same where perhaps nothing has come yet.
+    fn advance_to(&mut self, dump: &Dump) {
+        let end = if dump.end().file.is_empty() { self.checkpoint.end.clone() } else { dump.end().clone() };
+        self.advance(&end);
+    }
+
+    async fn record_idle(&mut self, dump: &Dump) -> Result<(), Fault> {
+        self.advance_to(dump);
+        Ok(self.intake.advance(Checkpoint::Mysql(self.checkpoint.clone())).await?)
+    }
+
+    /// Stands still while the copier wants it here, and journals what it brings.
+    async fn stand(&mut self, dump: &Dump) -> Result<(), Fault> {
+        if !self.copier.gate.meet(self.assembly.executed()) {
+            return Ok(());
+        }
+        let mut unfinished = false;
+        loop {
+            let request = tokio::select! {
+                request = self.copier.gate.next() => request,
+                fault = self.side.failed() => return Err(fault),
+            };
+            match request {
+                Some(Request::Describe(shape, described)) => {
+                    // Whoever asked may have given up meanwhile.
+                    let _ = described.send(self.intake.describe(&shape).await?);
+                }
+                Some(Request::Chunk(chunk)) => {
+                    self.intake.chunk(chunk).await?;
+                    unfinished = true;
+                }
+                Some(Request::Commit { progress, schema, changes }) => {
+                    self.advance_to(dump);
+                    self.intake.commit(self.copy_step(progress, schema, changes)).await?;
+                    unfinished = false;
+                }
+                Some(Request::Hold(claim)) => {
+                    self.copier.gate.claim(claim);
+                    if !self.copier.gate.meet(self.assembly.executed()) {
+                        break;
+                    }
+                }
+                Some(Request::Release) | None => break,
+            }
+        }
+        if unfinished {
+            self.intake.abandon().await?;
+        }
+        Ok(())
+    }
+
+    /// A request while the stream goes on.
+    async fn hear(&mut self, dump: &Dump, request: Option<Request>) -> Result<(), Fault> {
+        match request {
+            Some(Request::Hold(claim)) => {
+                self.copier.gate.claim(claim);
+                // An idle server sends nothing that would bring the stream anywhere else.
+                if !self.assembly.in_transaction() {
+                    self.stand(dump).await?;
+                }
+                Ok(())
+            }
+            // Of a copier that was too late: the stream had gone on, or never stood.
+            Some(Request::Release) => {
+                self.copier.gate.disclaim();
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            // Its task ended by a bug; a new session has a new one.
+            None => Err(Fault::Closed),
+        }
+    }
+
+    /// A step of a copy, in its place behind what was journaled last.
+    fn copy_step(&self, progress: CopyProgress, schema: SchemaId, changes: u64) -> Commit {
+        let gtid: Option<Gtid> = self.checkpoint.last.as_ref().map(|last| last.gtid.clone());
+        Commit {
+            position: Position::Mysql { gtid, end: self.checkpoint.end.clone() },
+            commit_time: UnixMicros::now(),
+            transaction: String::new(),
+            changes,
+            schemas: vec![schema],
+            checkpoint: Checkpoint::Mysql(self.checkpoint.clone()),
+            copy: Some(progress),
+            moved: Vec::new(),
+        }
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,172 @@
+//! Nothing is passed over and nothing guessed: every surprise halts, with its own code.
+
+use super::attached::{Attached, create_tables, system};
+use super::server::{Kind, Server};
+use crate::model::code;
+use crate::source::status::State;
+use mysql_async::prelude::Queryable;
+
+/// Runs statements in one session beside a stream; gives the code that it halts with.
+async fn halt_of(kind: Kind, options: &[&str], statements: &[&str]) -> code::Code {
+    let server = Server::with_options(kind, options).await;
+    create_tables(&server).await;
+    let mut attached = Attached::to(&server).await;
+    let mut client = server.client().await;
+    for sql in statements {
+        client.query_drop(*sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    let code = attached.halts().await;
+    attached.end().await;
+    code
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_logs_in_its_own_way_halts() {
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let insert = "INSERT INTO t VALUES (1, 1, '')";
+        for (statements, code) in [
+            (vec!["SET binlog_format = 'STATEMENT'", insert], code::STATEMENT_LOGGED),
+            (vec!["SET binlog_row_image = 'MINIMAL'", insert, "UPDATE t SET n = 2"], code::ROWS_INCOMPLETE),
+            (vec!["XA START 'x'", insert, "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"], code::TWO_PHASE),
+            (
+                vec![
+                    "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10))",
+                    "INSERT INTO p VALUES (1)",
+                    "ALTER TABLE p TRUNCATE PARTITION a",
+                ],
+                code::ROWS_REMOVED,
+            ),
+            (
+                vec![
+                    "CREATE TABLE g (id int PRIMARY KEY, s varchar(9) CHARACTER SET gbk)",
+                    "INSERT INTO g VALUES (1, 'x')",
+                ],
+                code::TYPE_UNREADABLE,
+            ),
+        ] {
+            assert_eq!(halt_of(kind, &[], &statements).await, code, "{kind:?} {statements:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_logs_and_partial_json_halt() {
+    let insert = "INSERT INTO t VALUES (1, 1, REPEAT('x', 200))";
+    let compressed = ["SET binlog_transaction_compression = ON", insert];
+    assert_eq!(halt_of(Kind::Mysql, &[], &compressed).await, code::LOG_COMPRESSED);
+    let wide = "CREATE TABLE w (a text)";
+    let compressed = ["SET GLOBAL log_bin_compress = ON", wide, "INSERT INTO w VALUES (REPEAT('x', 2000))"];
+    assert_eq!(halt_of(Kind::Mariadb, &[], &compressed).await, code::LOG_COMPRESSED);
+    let partial = [
+        "CREATE TABLE j (id int PRIMARY KEY, doc json)",
+        "INSERT INTO j VALUES (1, '{\"a\": \"x\", \"b\": \"a longer text than that\"}')",
+        "SET binlog_row_value_options = PARTIAL_JSON",
+        "UPDATE j SET doc = JSON_SET(doc, '$.a', 'y')",
+    ];
+    assert_eq!(halt_of(Kind::Mysql, &[], &partial).await, code::PARTIAL_JSON);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_was_minimal_when_a_row_was_logged_halts() {
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let server = Server::start(kind).await;
+        create_tables(&server).await;
+        let mut attached = Attached::to(&server).await;
+        server.execute("SET GLOBAL binlog_row_metadata = 'MINIMAL'").await;
+        server.execute("INSERT INTO t VALUES (1, 1, '')").await;
+        assert_eq!(attached.halts().await, code::ROWS_INCOMPLETE, "{kind:?}");
+        attached.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_would_have_to_be_guessed_around_halt_before_the_start() {
+    for (kind, option, code) in [
+        (Kind::Mysql, "--binlog-row-metadata=MINIMAL", code::LOG_SETTINGS),
+        (Kind::Mysql, "--binlog-row-image=MINIMAL", code::LOG_SETTINGS),
+        (Kind::Mysql, "--gtid-mode=OFF", code::GTID_OFF),
+        (Kind::Mysql, "--binlog-transaction-compression=ON", code::LOG_COMPRESSED),
+        (Kind::Mariadb, "--binlog-format=MIXED", code::LOG_SETTINGS),
+        (Kind::Mariadb, "--binlog-row-metadata=NO_LOG", code::LOG_SETTINGS),
+        (Kind::Mariadb, "--log-bin-compress=ON", code::LOG_COMPRESSED),
+    ] {
+        let server = Server::with_options(kind, &[option]).await;
+        let mut attached = Attached::idle(system(&server));
+        attached.start();
+        assert_eq!(attached.halts().await, code, "{option}");
+        attached.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purged_log_halts() {
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let server = Server::start(kind).await;
+        create_tables(&server).await;
+        let mut attached = Attached::to(&server).await;
+        attached.level(&server).await;
+        attached.stop().await;
+        server.execute("INSERT INTO t VALUES (1, 1, '')").await;
+        server.execute("FLUSH BINARY LOGS").await;
+        server.execute("INSERT INTO t VALUES (2, 1, '')").await;
+        server.execute("FLUSH BINARY LOGS").await;
+        let logs = server.rows("SHOW BINARY LOGS").await;
+        let last = logs.last().and_then(|row| row[0].clone()).expect("a log");
+        // A connection of ours that has just ended may still be read for.
+        let files = async || server.rows("SHOW BINARY LOGS").await.len();
+        while files().await > 1 {
+            server.execute(&format!("PURGE BINARY LOGS TO '{last}'")).await;
+        }
+        attached.start();
+        assert_eq!(attached.halts().await, code::LOG_PURGED, "{kind:?}");
+        attached.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_and_one_that_lost_transactions_halt() {
+    for (kind, code) in [(Kind::Mysql, code::SERVER_OTHER), (Kind::Mariadb, code::SERVER_OTHER)] {
+        let first = Server::start(kind).await;
+        create_tables(&first).await;
+        let mut attached = Attached::to(&first).await;
+        attached.level(&first).await;
+        attached.stop().await;
+        let second = Server::start(kind).await;
+        create_tables(&second).await;
+        attached.move_to(system(&second));
+        attached.start();
+        assert_eq!(attached.halts().await, code, "{kind:?}");
+        attached.end().await;
+    }
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let server = Server::start(kind).await;
+        create_tables(&server).await;
+        let mut attached = Attached::to(&server).await;
+        attached.level(&server).await;
+        attached.stop().await;
+        let reset = if kind == Kind::Mysql { "RESET BINARY LOGS AND GTIDS" } else { "RESET MASTER" };
+        server.execute(reset).await;
+        attached.start();
+        assert_eq!(attached.halts().await, code::HISTORY_BEHIND, "{kind:?}");
+        attached.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_the_other_kind_and_a_wrong_password_are_told_apart() {
+    let server = Server::start(Kind::Mariadb).await;
+    let mut wrong = system(&server);
+    wrong.flavour = crate::config::Flavour::Mysql;
+    let mut attached = Attached::idle(wrong);
+    attached.start();
+    assert_eq!(attached.halts().await, code::FLAVOUR_WRONG);
+    attached.end().await;
+    let mut wrong = system(&server);
+    wrong.endpoint.password = None;
+    let mut attached = Attached::idle(wrong);
+    attached.start();
+    let refused =
+        |state: &State| matches!(state, State::Retrying(problem) if problem.code == code::AUTHENTICATION_FAILED);
+    attached.until(|status| refused(&status.state)).await;
+    attached.end().await;
+}
