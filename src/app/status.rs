@@ -113,6 +113,7 @@ fn source(status: &SourceStatus, copies: &Copies) -> v1::SourceStatus {
         halt,
         tables: status.tables.iter().map(|captured| table(captured, copy(&captured.name))).collect(),
         reconnects: status.reconnects,
+        checkpoint_place: status.flushed_place.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

@@ -56,7 +56,11 @@ async fn look(config: &Config, identity: &Identity) -> Vec<Finding> {
                 let tables = captured_tables(system).await.unwrap_or_default();
                 captured.extend(tables.into_iter().map(|table| (name.clone(), table.name)));
             }
-            System::Mysql(system) => findings.extend(mysql::preflight(system).await),
+            System::Mysql(system) => {
+                findings.extend(mysql::preflight(system).await);
+                let tables = mysql::captured_tables(system).await.unwrap_or_default();
+                captured.extend(tables.into_iter().map(|table| (name.clone(), table.name)));
+            }
         }
     }
     let systems = Arc::new(config.systems.clone());

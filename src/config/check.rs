@@ -13,7 +13,7 @@ use super::raw::Node;
 use super::report::Report;
 use super::scalar;
 use super::section::{Keys, Section};
-use super::{Config, Passwords, System};
+use super::{Config, Passwords};
 use crate::model::code;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,13 +52,7 @@ pub(super) fn check(root: &Node, path: &Path, passwords: Passwords<'_>, report: 
             let roles: Option<Vec<&str>> =
                 access.as_ref().map(|access| access.roles.iter().map(String::as_str).collect());
             let entitlements = file.get("entitlements").is_some();
-            let mysql: Vec<&str> = systems
-                .iter()
-                .flatten()
-                .filter(|(_, system)| matches!(system, System::Mysql(_)))
-                .map(|(name, _)| name.as_str())
-                .collect();
-            let known = target::Known { systems: &names, mysql: &mysql, roles: roles.as_deref(), entitlements };
+            let known = target::Known { systems: &names, roles: roles.as_deref(), entitlements };
             target::targets(node, &known, path, passwords, report)
         }
         None => Some(BTreeMap::new()),

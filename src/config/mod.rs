@@ -47,6 +47,23 @@ pub enum System {
     Mysql(MysqlSystem),
 }
 
+impl System {
+    pub fn name(&self) -> &SystemName {
+        match self {
+            Self::Postgres(system) => &system.name,
+            Self::Mysql(system) => &system.name,
+        }
+    }
+
+    /// Whether a table is configured.
+    pub fn captures(&self, table: &TableName) -> bool {
+        match self {
+            Self::Postgres(system) => system.tables.matches(&table.to_string()),
+            Self::Mysql(system) => system.captures(table),
+        }
+    }
+}
+
 /// A MySQL or MariaDB server that is read.
 #[derive(Debug, Clone)]
 pub struct MysqlSystem {

@@ -255,33 +255,6 @@ fn every_slip_in_a_target_has_its_answer() {
 }
 
 #[test]
-fn a_target_takes_no_tables_of_mysql_or_mariadb_systems() {
-    const REST: &str = "tables of MySQL and MariaDB systems go to subscribers in this version, not into targets; \
-                        name the PostgreSQL systems alone";
-    let others = "  crm: {kind: mysql, host: localhost, user: t, tables: {include: [\"*\"]}}\n  \
-                  crm_old: {kind: mariadb, host: localhost, user: t, tables: {include: [\"*\"]}}\n";
-    let with = |include: &str| format!("{GOOD}{others}{}", TARGET.replace("\"erp.*\"", include));
-    for (pattern, selected) in [
-        ("crm.*", "`crm`"),
-        ("crm.crm.orders", "`crm`"),
-        ("crm_old.*", "`crm_old`"),
-        ("crm*", "`crm`, `crm_old`"),
-        ("*", "`crm`, `crm_old`"),
-        ("*.public.orders", "`crm`, `crm_old`"),
-        ("c*.public.*", "`crm`, `crm_old`"),
-    ] {
-        assert_eq!(
-            mistakes(&with(&format!("\"erp.*\", \"{pattern}\""))),
-            format!("t.yaml:19:33: TW-CFG-006: `{pattern}` would select tables of {selected}: {REST}"),
-        );
-    }
-    assert_eq!(mistakes(&with("\"crm.*\", \"crm_old.*\"")).lines().count(), 2, "each pattern is told");
-    for fine in ["erp.*", "e*", "er*.public.orders"] {
-        assert!(read(&with(&format!("\"{fine}\""))).is_ok(), "{fine}");
-    }
-}
-
-#[test]
 fn what_is_no_yaml_or_no_text_says_where() {
     assert!(mistakes("version: [1\n").starts_with("t.yaml:"), "{}", mistakes("version: [1\n"));
     assert_eq!(code_of(b"version: [1\n"), code::CONFIG_SYNTAX);

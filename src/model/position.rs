@@ -73,6 +73,19 @@ impl LogPlace {
     }
 }
 
+impl FromStr for LogPlace {
+    type Err = NotAPlace;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        let (file, offset) = text.rsplit_once(':').ok_or(NotAPlace)?;
+        Ok(Self { file: file.into(), offset: offset.parse().map_err(|_| NotAPlace)? })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a place in a binary log, which reads like binlog.000004:157")]
+pub struct NotAPlace;
+
 impl fmt::Display for LogPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.offset)
@@ -126,6 +139,14 @@ impl fmt::Debug for Epoch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_reads_back_what_it_prints_and_files_come_before_offsets() {
+        let place = |text: &str| text.parse::<LogPlace>().expect("a place");
+        assert_eq!(place("my:log.000009:157").to_string(), "my:log.000009:157");
+        assert!(place("b.000010:4").order() > place("b.000009:100").order());
+        assert_eq!("b.000009".parse::<LogPlace>(), Err(NotAPlace));
+    }
 
     #[test]
     fn an_lsn_reads_back_what_it_prints() {

@@ -2,6 +2,7 @@
 //!
 //! One task a source. A source never ends the process: it retries by itself, or halts and says why while the others go on.
 
+mod added;
 mod backoff;
 pub mod mysql;
 pub mod postgres;

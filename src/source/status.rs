@@ -4,7 +4,7 @@
 
 use crate::model::code::Code;
 use crate::model::name::{SystemName, TableName};
-use crate::model::position::Lsn;
+use crate::model::position::{LogPlace, Lsn};
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
 use crate::model::time::UnixMicros;
@@ -56,6 +56,8 @@ pub struct SourceStatus {
     pub log_end: Option<Lsn>,
     /// `flushed` and `log_end` in the source's own notation, where that is not an LSN: they are then only measures.
     pub flushed_text: Option<String>,
+    /// Where in the log `flushed` lies, where the source's notation does not say it.
+    pub flushed_place: Option<LogPlace>,
     pub log_end_text: Option<String>,
     /// Of the last journaled transaction since start.
     pub last_commit: Option<UnixMicros>,
@@ -83,6 +85,7 @@ impl SourceStatus {
             flushed: None,
             log_end: None,
             flushed_text: None,
+            flushed_place: None,
             log_end_text: None,
             last_commit: None,
             transactions: 0,
@@ -194,11 +197,12 @@ impl Reporter {
         self.change(|status| status.log_end = status.log_end.max(Some(log_end)));
     }
 
-    /// A measure of how far the durable checkpoint is, and the source's own words for it.
-    pub fn flushed_at(&self, measure: Lsn, text: String) {
+    /// A measure of how far the durable checkpoint is, and where that is in the source's own words.
+    pub fn flushed_at(&self, measure: Lsn, text: String, place: LogPlace) {
         self.change(|status| {
             status.flushed = Some(measure);
             status.flushed_text = Some(text);
+            status.flushed_place = Some(place);
         });
     }
 

@@ -3,10 +3,13 @@
 
 use crate::harness::follower::{Follower, Kind as Follow};
 use crate::harness::mysql::{Kind, PASSWORD, Server, USER};
+use crate::harness::postgres::Postgres;
 use crate::harness::replica::{Replica, Table};
 use crate::harness::schema::Row;
 use crate::harness::tailwater::{Setup, Tailwater};
+use crate::harness::warehouse::ready;
 use crate::harness::{eventually, holds, rounds, seed};
+use crate::mysql_target;
 use mysql_async::prelude::Queryable;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,7 +21,7 @@ use std::time::Duration;
 use tailwater::wire::api::v1;
 use tokio::task::JoinHandle;
 
-const KILLS: usize = 3;
+const KILLS: usize = 5;
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(120);
 const WRITERS: u64 = 3;
 
@@ -31,10 +34,11 @@ const TABLES: [&str; 4] = [
 ];
 
 fn setup(server: &Server) -> Setup {
-    let (kind, port) = (word(server.kind), server.port);
+    let kind = word(server.kind);
     Setup {
         system: format!(
-            "kind: {kind}\nhost: 127.0.0.1\nport: {port}\nuser: {USER}\npassword: {{env: ERP_PASSWORD}}\nsilence: 5s\n"
+            "kind: {kind}\nhost: 127.0.0.1\nport: {}\nuser: {USER}\npassword: {{env: ERP_PASSWORD}}\nsilence: 5s\n",
+            server.port
         ),
         tables: vec!["crm.*".into()],
         server: "grpc: 127.0.0.1:0\nhttp: 127.0.0.1:0\n".into(),
@@ -146,23 +150,27 @@ async fn assert_equal(server: &Server, catalog: &[v1::Table], replica: &Replica)
 async fn survives(kind: Kind) {
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let server = Server::start(kind).await;
+    let (server, mut warehouse) = (Server::start(kind).await, Postgres::start().await);
     for table in TABLES {
         server.execute(table).await;
     }
-    let mut tailwater = Tailwater::start(setup(&server)).await;
+    let mut tailwater = Tailwater::start(mysql_target::setup(&server, &warehouse)).await;
     let follower = Follower::start(tailwater.door(), Follow::Ephemeral);
     let server = Arc::new(tokio::sync::RwLock::new(server));
     let load = Load::start(&server, seed);
-    for round in 0..rounds(KILLS) * 3 {
+    for round in 0..rounds(KILLS) * 4 {
         // The moment is the test's subject, not a way of waiting for something.
         tokio::time::sleep(Duration::from_millis(random.random_range(50..1_500))).await;
-        match round % 3 {
+        match round % 4 {
             0 => {
                 tailwater.kill();
                 tailwater.up().await;
             }
             1 => {
+                warehouse.kill();
+                warehouse.up().await;
+            }
+            2 => {
                 let mut server = server.write().await;
                 server.stop(Signal::KILL);
                 server.up().await;
@@ -190,6 +198,9 @@ async fn survives(kind: Kind) {
     follower.reaches("the last", CATCH_UP_WITHIN).await;
     let catalog = tailwater.door().tables().await;
     assert_eq!(catalog.len(), TABLES.len());
+    ready(&tailwater.door(), &["ledger", "accounts", "order_lines", "keyless"], CATCH_UP_WITHIN).await;
+    let (equal, report) = mysql_target::verify(&tailwater, &[]);
+    assert!(equal, "{report:#}");
     let replica = follower.stop().await;
     println!("{kind:?}: {} transactions", replica.applied.len());
     assert_equal(&server, &catalog, &replica).await;

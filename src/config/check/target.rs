@@ -9,7 +9,7 @@ use crate::config::section::{Keys, Section, named};
 use crate::config::{Passwords, Target};
 use crate::model::code;
 use crate::model::name::SystemName;
-use crate::model::pattern::{Pattern, Selection};
+use crate::model::pattern::Selection;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -26,8 +26,6 @@ const IDENTIFIER_BYTES_MAX: usize = 63;
 /// What the rest of the file says that targets refer to.
 pub(super) struct Known<'a> {
     pub systems: &'a [&'a str],
-    /// Those of them that are MySQL or MariaDB.
-    pub mysql: &'a [&'a str],
     /// `None`: they could not be read.
     pub roles: Option<&'a [&'a str]>,
     pub entitlements: bool,
@@ -113,46 +111,13 @@ fn roles(section: &Section<'_>, known: &Known<'_>, report: &mut Report) -> Optio
 
 fn selection(node: &Node, path: &str, known: &Known<'_>, report: &mut Report) -> Option<Selection> {
     let section = Section::open(node, path, &TABLES, report)?;
-    let include = section.require("include", report).and_then(|node| {
-        let name = section.name("include");
-        let include = patterns(node, &name, known.systems, report)?;
-        postgres_alone(node, &name, known.mysql, report)?;
-        Some(include)
-    });
+    let include = section
+        .require("include", report)
+        .and_then(|node| patterns(node, &section.name("include"), known.systems, report));
     let exclude = section
         .get("exclude")
         .map_or(Some(Vec::new()), |node| patterns(node, &section.name("exclude"), known.systems, report));
     Some(Selection { include: include?, exclude: exclude? })
-}
-
-/// Refuses each pattern that could select a table of a MySQL or MariaDB system, also when `exclude` would take it out again.
-fn postgres_alone(node: &Node, name: &str, mysql: &[&str], report: &mut Report) -> Option<()> {
-    let mut whole = true;
-    for (text, node) in scalar::texts(node, name, report)? {
-        let part = Pattern::new(system_part(text));
-        let selected: Vec<String> =
-            mysql.iter().filter(|system| part.matches(system)).map(|system| format!("`{system}`")).collect();
-        if !selected.is_empty() {
-            let message = format!(
-                "`{text}` would select tables of {}: tables of MySQL and MariaDB systems go to subscribers in this \
-                 version, not into targets; name the PostgreSQL systems alone",
-                selected.join(", ")
-            );
-            report.add(node.place, code::CONFIG_LATER, message);
-            whole = false;
-        }
-    }
-    whole.then_some(())
-}
-
-/// Which systems a pattern over `system.schema.table` reaches: what stands before its first dot, or up to its first star,
-/// which may stand for dots too.
-fn system_part(pattern: &str) -> &str {
-    match pattern.find(['.', '*']) {
-        Some(at) if pattern[at..].starts_with('*') => &pattern[..=at],
-        Some(at) => &pattern[..at],
-        None => pattern,
-    }
 }
 
 /// The name of the schema on the target: text with `{system}` and `{schema}` in it.

@@ -90,6 +90,15 @@ impl Groups<'_> {
     }
 }
 
+/// Appends a decimal as the server prints it, without the zeros that ZEROFILL puts in front: the log has none.
+pub fn without_fill(printed: &str, out: &mut String) {
+    let (sign, digits) = printed.strip_prefix('-').map_or(("", printed), |digits| ("-", digits));
+    let whole = digits.find('.').unwrap_or(digits.len());
+    let filled = digits.bytes().take(whole.saturating_sub(1)).take_while(|byte| *byte == b'0').count();
+    out.push_str(sign);
+    out.push_str(digits.get(filled..).unwrap_or_default());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +125,14 @@ mod tests {
         assert_eq!(read(&[0x80], 3, 1), None);
         assert_eq!(read(&[], 0, 0), None);
         assert_eq!((stored_bytes(1, 2), stored_bytes(66, 0)), (None, None));
+    }
+
+    #[test]
+    fn a_filled_decimal_is_the_same_as_one_that_is_not() {
+        for (printed, expected) in [("00012.50", "12.50"), ("-000.10", "-0.10"), ("000", "0"), ("7", "7"), ("", "")] {
+            let mut out = String::new();
+            without_fill(printed, &mut out);
+            assert_eq!(out, expected);
+        }
     }
 }

@@ -362,7 +362,7 @@ fn rows(table: &Table, shape: &Arc<Shape>) -> Result<Rows, Failure> {
 fn unwritable(table: &Table, why: &Unwritable) -> Failure {
     let code = match why {
         Unwritable::Malformed(_) => code::TARGET_JOURNAL_UNREADABLE,
-        Unwritable::ZeroCharacter(_) => code::TARGET_REFUSES_ROW,
+        Unwritable::Refused { .. } => code::TARGET_REFUSES_ROW,
     };
     Failure::Table(table.source.clone(), Problem::new(code, why.to_string()))
 }

@@ -10,29 +10,44 @@ use crate::wire::fields::{Fields, Malformed, Value, unzigzag};
 use crate::wire::varint::take_varint;
 use std::fmt::Write as _;
 
+/// Why a cell has no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untold {
+    /// The field is not what its type promises.
+    Malformed,
+    /// A date with a zero in it, or one that the calendar does not have.
+    NoDate,
+}
+
+impl From<Malformed> for Untold {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
 /// Appends the cell's text.
 ///
 /// # Errors
-/// [`Malformed`] when the field is not what its type promises.
-pub fn write(value_type: ValueType, value: Value<'_>, out: &mut String) -> Result<(), Malformed> {
+/// [`Untold`].
+pub fn write(value_type: ValueType, value: Value<'_>, out: &mut String) -> Result<(), Untold> {
     match value_type {
         ValueType::Scalar(scalar) => write_scalar(scalar, value, out),
         ValueType::Array(scalar) => write_array(scalar, value.bytes()?, out),
     }
 }
 
-fn write_scalar(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<(), Malformed> {
+fn write_scalar(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<(), Untold> {
     match scalar {
         Scalar::Bool => out.push(if value.varint()? == 0 { 'f' } else { 't' }),
         Scalar::Int32 | Scalar::Int64 => put(out, value.signed()?),
         Scalar::UInt32 | Scalar::UInt64 => put(out, value.varint()?),
         Scalar::Float => match value {
             Value::Fixed32(bits) => write_float(f32::from_bits(bits), out),
-            _ => return Err(Malformed),
+            _ => return Err(Untold::Malformed),
         },
         Scalar::Double => match value {
             Value::Fixed64(bits) => write_float(f64::from_bits(bits), out),
-            _ => return Err(Malformed),
+            _ => return Err(Untold::Malformed),
         },
         Scalar::String => out.push_str(value.text()?),
         Scalar::Bytes => {
@@ -45,9 +60,9 @@ fn write_scalar(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<()
                 Special::Infinity => "Infinity",
                 Special::NegativeInfinity => "-Infinity",
                 Special::NotANumber => "NaN",
-                Special::ZeroOrPartialDate => return Err(Malformed),
+                Special::ZeroOrPartialDate => return Err(Untold::Malformed),
             }),
-            _ => return Err(Malformed),
+            _ => return Err(Untold::Malformed),
         },
         Scalar::Date => match Parts::<3>::of(value)? {
             Parts([_, Some(days), _]) => {
@@ -56,7 +71,7 @@ fn write_scalar(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<()
                 *out += era;
             }
             Parts([_, _, Some(special)]) => write_infinity(special, out)?,
-            _ => return Err(Malformed),
+            _ => return Err(Untold::Malformed),
         },
         Scalar::Time => {
             let Parts([_, micros]) = Parts::of(value)?;
@@ -72,7 +87,7 @@ fn write_scalar(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<()
         Scalar::Interval => match Parts::<3>::of(value)? {
             Parts([_, _, Some(special)]) => write_infinity(special, out)?,
             Parts([_, Some(parts), _]) => write_interval(parts, out)?,
-            Parts(_) => return Err(Malformed),
+            Parts(_) => return Err(Untold::Malformed),
         },
         Scalar::Json => {
             let Parts([_, text]) = Parts::of(value)?;
@@ -139,15 +154,17 @@ fn special_of(value: Value<'_>) -> Result<Special, Malformed> {
         1 => Ok(Special::Infinity),
         2 => Ok(Special::NegativeInfinity),
         3 => Ok(Special::NotANumber),
+        4 => Ok(Special::ZeroOrPartialDate),
         _ => Err(Malformed),
     }
 }
 
-fn write_infinity(value: Value<'_>, out: &mut String) -> Result<(), Malformed> {
+fn write_infinity(value: Value<'_>, out: &mut String) -> Result<(), Untold> {
     out.push_str(match special_of(value)? {
         Special::Infinity => "infinity",
         Special::NegativeInfinity => "-infinity",
-        Special::NotANumber | Special::ZeroOrPartialDate => return Err(Malformed),
+        Special::ZeroOrPartialDate => return Err(Untold::NoDate),
+        Special::NotANumber => return Err(Untold::Malformed),
     });
     Ok(())
 }
@@ -162,7 +179,7 @@ fn civil_date(days: i64) -> (String, &'static str) {
     }
 }
 
-fn write_timestamp(value: Value<'_>, zone: &str, out: &mut String) -> Result<(), Malformed> {
+fn write_timestamp(value: Value<'_>, zone: &str, out: &mut String) -> Result<(), Untold> {
     const SECONDS_PER_DAY: i64 = 86_400;
     let Parts([_, seconds, nanos, special]) = Parts::of(value)?;
     if let Some(special) = special {
@@ -194,7 +211,7 @@ fn write_bits(value: Value<'_>, out: &mut String) -> Result<(), Malformed> {
 }
 
 /// `{"1",NULL}`: every element in quotes, which the server takes for every type.
-fn write_array(scalar: Scalar, message: &[u8], out: &mut String) -> Result<(), Malformed> {
+fn write_array(scalar: Scalar, message: &[u8], out: &mut String) -> Result<(), Untold> {
     let mut shape = Shape::default();
     let mut elements = Vec::new();
     for field in Fields::of(message) {
@@ -258,14 +275,14 @@ impl Shape {
         Ok(shape)
     }
 
-    fn write(&self, scalar: Scalar, elements: &[Value<'_>], out: &mut String) -> Result<(), Malformed> {
+    fn write(&self, scalar: Scalar, elements: &[Value<'_>], out: &mut String) -> Result<(), Untold> {
         let product = self.lengths.iter().try_fold(1_u64, |product, length| product.checked_mul(*length));
         if self.lengths.is_empty() {
             out.push_str("{}");
-            return if elements.is_empty() { Ok(()) } else { Err(Malformed) };
+            return if elements.is_empty() { Ok(()) } else { Err(Untold::Malformed) };
         }
         if product != Some(elements.len() as u64) {
-            return Err(Malformed);
+            return Err(Untold::Malformed);
         }
         if !self.lower_bounds.is_empty() {
             for (lower, length) in self.lower_bounds.iter().zip(&self.lengths) {
@@ -285,7 +302,7 @@ impl Shape {
         elements: &[Value<'_>],
         next: &mut std::ops::Range<usize>,
         out: &mut String,
-    ) -> Result<(), Malformed> {
+    ) -> Result<(), Untold> {
         out.push('{');
         for place in 0..self.lengths[depth] {
             if place > 0 {
@@ -307,7 +324,7 @@ impl Shape {
     }
 }
 
-fn write_element(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<(), Malformed> {
+fn write_element(scalar: Scalar, value: Value<'_>, out: &mut String) -> Result<(), Untold> {
     let mut text = String::new();
     write_scalar(scalar, value, &mut text)?;
     out.push('"');
@@ -327,15 +344,15 @@ mod tests {
     use crate::wire::cell;
     use crate::wire::varint::{LENGTH_DELIMITED, put_bytes, put_tag, put_varint, zigzag};
 
-    fn text(scalar: Scalar, write_value: impl FnOnce(&mut Vec<u8>)) -> Result<String, Malformed> {
+    fn text(scalar: Scalar, write_value: impl FnOnce(&mut Vec<u8>)) -> Result<String, Untold> {
         let mut message = Vec::new();
         put_tag(&mut message, 1, LENGTH_DELIMITED);
         write_value(&mut message);
         of_field(ValueType::Scalar(scalar), &message)
     }
 
-    fn of_field(value_type: ValueType, message: &[u8]) -> Result<String, Malformed> {
-        let field = Fields::of(message).next().ok_or(Malformed)??;
+    fn of_field(value_type: ValueType, message: &[u8]) -> Result<String, Untold> {
+        let field = Fields::of(message).next().ok_or(Malformed)?.map_err(Untold::from)?;
         let mut out = String::new();
         write(value_type, field.value, &mut out).map(|()| out)
     }
@@ -350,6 +367,8 @@ mod tests {
         assert_eq!(text(Scalar::Decimal, |out| cell::decimal(out, "-0.0010")), Ok("-0.0010".into()));
         assert_eq!(text(Scalar::Decimal, |out| cell::special(out, 2, Special::NotANumber)), Ok("NaN".into()));
         assert_eq!(text(Scalar::Bytes, |out| out.extend([2, 0, 255])), Ok("\\x00ff".into()));
+        assert_eq!(text(Scalar::Date, |out| cell::no_date(out, 2, 3, "2026-00-00")), Err(Untold::NoDate));
+        assert_eq!(text(Scalar::Instant, |out| cell::no_date(out, 3, 4, "0000-00-00")), Err(Untold::NoDate));
         assert_eq!(text(Scalar::Bits, |out| cell::bits(out, &[0b1010_0000], 3)), Ok("101".into()));
     }
 
@@ -396,6 +415,6 @@ mod tests {
         put_bytes(&mut shape, 1, &[2]);
         assert_eq!(array(Scalar::String, &shape, &[b"a\"b\\", b""]), Ok("{\"a\\\"b\\\\\",\"\"}".into()));
         assert_eq!(array(Scalar::String, &[], &[]), Ok("{}".into()));
-        assert_eq!(array(Scalar::String, &shape, &[b"one"]), Err(Malformed), "fewer than the shape says");
+        assert_eq!(array(Scalar::String, &shape, &[b"one"]), Err(Untold::Malformed), "fewer than the shape says");
     }
 }

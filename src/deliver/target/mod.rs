@@ -23,6 +23,7 @@ mod supervise;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod types;
 mod values;
 
 pub use preflight::preflight;

@@ -40,11 +40,7 @@ impl Names {
 
     /// Whether changes of the table are for this target: captured, chosen and allowed.
     pub fn select(&self, source: &Source) -> bool {
-        let captured = self.systems.get(&source.system).is_some_and(|system| match system {
-            System::Postgres(system) => system.tables.matches(&source.name.to_string()),
-            // The configuration refuses targets that would select them.
-            System::Mysql(_) => false,
-        });
+        let captured = self.systems.get(&source.system).is_some_and(|system| system.captures(&source.name));
         let name = source.to_string();
         captured && self.tables.matches(&name) && self.class.as_ref().is_some_and(|class| class.sees_name(&name))
     }

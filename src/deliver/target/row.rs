@@ -55,7 +55,7 @@ impl KeyPlan {
 fn put_part(value_type: ValueType, value: Value<'_>, key: &mut Vec<u8>) -> Result<bool, Malformed> {
     let ValueType::Scalar(scalar) = value_type else { return Ok(false) };
     let bytes = match (scalar, value) {
-        (Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32, Value::Varint(value)) => {
+        (Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64, Value::Varint(value)) => {
             key.extend_from_slice(&value.to_be_bytes());
             return Ok(true);
         }

@@ -1,10 +1,11 @@
 //! What a table of the target looks like, and what another version of its source's table would mean for it.
 //!
-//! Types come from the source's declared types, never from protobuf. Surprise: a type that the target cannot be expected to
-//! have (an enum, a composite, an extension's) becomes `text` there, with the server's text exactly as it was.
+//! Types come from the source's declared types (`types`), never from protobuf. Surprise: a type that the target cannot be
+//! expected to have (an enum, a composite, an extension's) becomes `text` there, with the server's text exactly as it was.
 
-use crate::model::schema::{ColumnShape, Identity, TableSchema};
-use crate::model::value_type::{Scalar, ValueType};
+use super::types::sql_type;
+use crate::model::schema::{Identity, TableSchema};
+use crate::model::value_type::ValueType;
 use serde::{Deserialize, Serialize};
 
 /// Columns of our own in every table.
@@ -110,26 +111,12 @@ impl Shape {
     }
 }
 
-/// The column's type at the target.
-fn sql_type(column: &ColumnShape) -> String {
-    let declared = &*column.declared_type;
-    // A name with a schema is of somebody's own making; the others look things up in a catalogue that is not the source's.
-    let foreign = declared.contains('.')
-        || declared.starts_with("oid ")
-        || declared.starts_with("reg")
-        || declared.starts_with("aclitem")
-        || declared.starts_with("pg_");
-    match column.value_type {
-        ValueType::Scalar(Scalar::Other) if foreign => "text".to_owned(),
-        _ => declared.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::name::{SystemName, TableName};
-    use crate::model::schema::{self, SchemaId};
+    use crate::model::schema::{self, ColumnShape, SchemaId};
+    use crate::model::value_type::Scalar;
 
     fn shape(columns: &[(&str, u32, &str, bool)]) -> Shape {
         let columns = columns.iter().map(|(name, number, declared, key)| schema::Column {

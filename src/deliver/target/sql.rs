@@ -128,11 +128,11 @@ pub fn upsert(name: &TableName, shape: &Shape, source: &str) -> String {
 
 /// Whether equal values of the column's type have one text.
 fn is_exact(column: &Column) -> bool {
-    use Scalar::{Bool, Bytes, Date, Instant, Int32, Int64, LocalDateTime, String, Time, UInt32};
+    use Scalar::{Bool, Bytes, Date, Instant, Int32, Int64, LocalDateTime, String, Time, UInt32, UInt64};
     let ValueType::Scalar(scalar) = column.value_type().unwrap_or(ValueType::Scalar(Scalar::Other)) else {
         return false;
     };
-    matches!(scalar, Bool | Int32 | Int64 | UInt32 | String | Bytes | Date | Time | LocalDateTime | Instant)
+    matches!(scalar, Bool | Int32 | Int64 | UInt32 | UInt64 | String | Bytes | Date | Time | LocalDateTime | Instant)
 }
 
 pub fn append(name: &TableName, shape: &Shape, source: &str) -> String {

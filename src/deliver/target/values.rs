@@ -1,6 +1,6 @@
 //! Rows as text for the target: one cell for each column of a shape, then our own two.
 
-use super::cell;
+use super::cell::{self, Untold};
 use super::fold::{Image, Stamp};
 use super::shape::Shape;
 use crate::model::value_type::ValueType;
@@ -13,10 +13,13 @@ use std::sync::Arc;
 pub enum Unwritable {
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    /// Names the column, never the value.
-    #[error("column {0:?} holds U+0000, which PostgreSQL has no text for")]
-    ZeroCharacter(String),
+    /// Names the row's key and the column, never the value.
+    #[error("column {column:?} of the row {key} holds {what}")]
+    Refused { column: String, key: String, what: &'static str },
 }
+
+const ZERO_CHARACTER: &str = "U+0000, which PostgreSQL has no text for";
+const NO_DATE: &str = "a date with a zero in it or that the calendar does not have, which PostgreSQL has none for";
 
 /// Takes rows of one shape apart. Kept between rows for its buffers.
 pub struct Rows {
@@ -52,13 +55,33 @@ impl Rows {
             let Ok(at) = self.places.binary_search_by_key(&field.number, |(number, ..)| *number) else { continue };
             let (_, place, value_type) = self.places[at];
             self.cells[place].clear();
-            cell::write(value_type, field.value, &mut self.cells[place])?;
-            if self.cells[place].contains('\0') {
-                return Err(Unwritable::ZeroCharacter(self.shape.columns[place].name.clone()));
-            }
-            self.present[place] = true;
+            let what = match cell::write(value_type, field.value, &mut self.cells[place]) {
+                Ok(()) if !self.cells[place].contains('\0') => {
+                    self.present[place] = true;
+                    continue;
+                }
+                Ok(()) => ZERO_CHARACTER,
+                Err(Untold::NoDate) => NO_DATE,
+                Err(Untold::Malformed) => return Err(Malformed.into()),
+            };
+            let column = self.shape.columns[place].name.clone();
+            return Err(Unwritable::Refused { column, key: self.told_key(row), what });
         }
         Ok(())
+    }
+
+    /// A row's key for people, as far as it can be told.
+    fn told_key(&self, row: &[u8]) -> String {
+        let told = Fields::of(row).map_while(Result::ok).filter_map(|field| {
+            let at = self.places.binary_search_by_key(&field.number, |(number, ..)| *number).ok()?;
+            let (_, place, value_type) = self.places[at];
+            let column = self.shape.columns.get(place).filter(|column| column.key)?;
+            let mut text = String::new();
+            cell::write(value_type, field.value, &mut text).ok()?;
+            Some(format!("{}={}", column.name, text.escape_debug()))
+        });
+        let told: Vec<_> = told.collect();
+        if told.is_empty() { "without a key".to_owned() } else { format!("with {}", told.join(", ")) }
     }
 
     /// A column's cell of the row last read; `None`: null.
@@ -215,8 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_character_names_its_column_and_not_its_value() {
-        let refused = rows().read(&row(&[(2, "se\0cret")])).expect_err("refused");
-        assert!(refused.to_string().contains("\"a\"") && !refused.to_string().contains("cret"));
+    fn a_zero_character_names_its_row_and_column_and_not_its_value() {
+        let refused = rows().read(&row(&[(7, "se\0cret"), (2, "k'1")])).expect_err("refused").to_string();
+        assert!(refused.contains("\"b\" of the row with a=k\\'1") && !refused.contains("cret"), "{refused}");
     }
 }

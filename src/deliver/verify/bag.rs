@@ -8,12 +8,13 @@
 //! lacks is extra, unless it came later: then its sequence is beyond A. What one and the same version of a row is found
 //! to be in two rounds is no matter of timing: it was there, untouched, from one snapshot to the next.
 
-use super::layout::{Layout, Of};
+use super::layout::Layout;
 use super::merge::{Found, Merge};
 use super::passage::{Passage, Passed, Progress};
 use super::reader::Sides;
 use super::report::{Difference, Kind, Tally};
 use super::row::{KeptRow, row_digest};
+use super::source::Source;
 use super::trouble::Trouble;
 use std::collections::HashMap;
 use tokio::time::Instant;
@@ -86,29 +87,34 @@ async fn round<P: Progress>(
     passage: &mut Passage<'_, P>,
 ) -> Result<Round, Trouble> {
     let before = passage.passed(&mut aside.source).await?;
-    sides.source.query(BEGIN).await?;
+    let Source::Postgres(source) = &mut sides.source else {
+        return Err(Trouble::unreadable("rows without key are sorted by PostgreSQL alone"));
+    };
+    source.query(BEGIN).await?;
     let after = passage.passed(&mut aside.source).await?;
-    sides.source.start(&layout.bag(Of::Source)).await?;
-    sides.target.start(&layout.bag(Of::Target)).await?;
-    let mut merge = Merge::new(&mut sides.source, &mut sides.target, &WHOLE, WHOLE.len());
+    source.stream(&layout.source.bag(false)).await?;
+    sides.target.stream(&layout.target.bag(true)).await?;
+    let mut merge = Merge::new(source, &mut sides.target, &WHOLE, WHOLE.len());
     let mut round = Round::default();
     while let Some(found) = merge.next().await? {
         match found {
             Found::Missing => round.add(Kind::Missing, merge.source()),
-            Found::Extra if could_be_seen(merge.target(), before, after) => round.add(Kind::Extra, merge.target()),
+            Found::Extra if could_be_seen(merge.target().cell(SEQUENCE), before, after) => {
+                round.add(Kind::Extra, merge.target())
+            }
             // Later than the source's snapshot. (The whole row is the key, so none is changed.)
             Found::Extra | Found::Changed => {}
         }
     }
     round.rows = merge.rows;
-    sides.source.query("COMMIT").await?;
+    source.query("COMMIT").await?;
     Ok(round)
 }
 
-/// Whether the source's snapshot would have this row of the target, by its sequence. One that no journal gave, or none
+/// Whether the source's snapshot would have a row of the target, by its sequence. One that no journal gave, or none
 /// at all, was put there by somebody else.
-fn could_be_seen(row: &KeptRow, before: Passed, after: Passed) -> bool {
-    let sequence = row.cell(SEQUENCE).and_then(|cell| std::str::from_utf8(cell).ok()?.parse::<i64>().ok());
+pub fn could_be_seen(sequence: Option<&[u8]>, before: Passed, after: Passed) -> bool {
+    let sequence = sequence.and_then(|cell| std::str::from_utf8(cell).ok()?.parse::<i64>().ok());
     let sequence = sequence.and_then(|sequence| u64::try_from(sequence).ok());
     sequence.is_none_or(|sequence| sequence <= before.applied || sequence > after.journaled)
 }
@@ -196,11 +202,7 @@ mod tests {
     #[test]
     fn a_row_of_a_later_sequence_is_not_held_against_the_target_unless_no_journal_gave_it() {
         let (before, after) = (Passed { applied: 10, journaled: 12 }, Passed { applied: 20, journaled: 22 });
-        let seen = |sequence: Option<&str>| {
-            let mut row = KeptRow::default();
-            row.keep([Some("(a)"), Some("7"), Some("x"), sequence].into_iter().map(|cell| cell.map(str::as_bytes)));
-            could_be_seen(&row, before, after)
-        };
+        let seen = |sequence: Option<&str>| could_be_seen(sequence.map(str::as_bytes), before, after);
         for (sequence, expected) in [("10", true), ("11", false), ("22", false), ("23", true), ("-1", true)] {
             assert_eq!(seen(Some(sequence)), expected, "{sequence}");
         }

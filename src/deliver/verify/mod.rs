@@ -3,7 +3,8 @@
 //! ```text
 //!  pair (source, target) ─► layout of a table ─┬► ranges (key order by index) ─┬► settle ─┬► report
 //!                                              ├► sorted (key sorted by text) ─┘          │
-//!                                              └► bag    (no key, whole rows) ────────────┘
+//!                                              ├► bag    (no key, sorted by text) ────────┤
+//!                                              └► multiset (no key, no order) ────────────┘
 //! ```
 //! Owns no way into the journal and writes nothing anywhere. The journal is asked for nothing but how far it is
 //! (`passage`), so whatever is wrong between the two databases shows, whoever did it. Surprise: both sides go on
@@ -13,8 +14,11 @@
 mod bag;
 mod layout;
 mod merge;
+mod multiset;
+mod mysql;
 mod pair;
 mod passage;
+mod place;
 mod ranges;
 mod reader;
 mod registered;
@@ -22,6 +26,7 @@ mod report;
 mod row;
 mod settle;
 mod sorted;
+mod source;
 mod trouble;
 
 pub use passage::Progress;
@@ -29,7 +34,7 @@ pub use report::{Difference, Kind, Outcome, Report, Stopped, TableReport, Tally}
 
 use super::class::Class;
 use super::subject::Subject;
-use crate::config::{Config, System, Target};
+use crate::config::{Config, Target};
 use crate::model::code;
 use crate::model::pattern::Pattern;
 use crate::model::problem::Problem;
@@ -65,7 +70,7 @@ pub async fn verify(config: &Config, options: &Options, mut progress: impl Progr
         means_something(&work, &options.tables)?;
     }
     for (pair, tables) in &work {
-        let mut passage = Passage::new(&mut progress, &pair.system.name, &pair.target.name, options.wait);
+        let mut passage = Passage::new(&mut progress, pair.system.name(), &pair.target.name, options.wait);
         for table in tables {
             match pair.compare(table, &mut passage, options.shown_max).await {
                 Ok(found) => report.tables.push(found),
@@ -89,13 +94,7 @@ fn pairs<'a>(config: &'a Config, options: &Options) -> Result<Vec<Pair<'a>>, Pro
     }
     let asked =
         |target: &&Target| options.targets.is_empty() || options.targets.iter().any(|n| n == target.name.as_str());
-    let with_each = |target| {
-        config.systems.values().filter_map(move |system| match system {
-            System::Postgres(system) => Some(Pair { system, target }),
-            // No target gets anything of them.
-            System::Mysql(_) => None,
-        })
-    };
+    let with_each = |target| config.systems.values().map(move |system| Pair { system, target });
     Ok(config.targets.values().filter(asked).flat_map(with_each).collect())
 }
 
@@ -123,5 +122,5 @@ fn means_something(work: &[(Pair<'_>, Vec<Chosen>)], patterns: &[Pattern]) -> Re
 }
 
 fn stopped(pair: &Pair<'_>, problem: Problem) -> Stopped {
-    Stopped { target: pair.target.name.to_string(), system: pair.system.name.to_string(), problem }
+    Stopped { target: pair.target.name.to_string(), system: pair.system.name().to_string(), problem }
 }

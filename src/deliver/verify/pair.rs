@@ -2,6 +2,7 @@
 
 use super::bag;
 use super::layout::{Layout, Walk};
+use super::multiset;
 use super::passage::{Passage, Progress};
 use super::ranges;
 use super::reader::{Reader, Sides};
@@ -9,17 +10,17 @@ use super::registered::{Registered, registered};
 use super::report::{Outcome, TableReport, Tally};
 use super::settle::Suspects;
 use super::sorted;
+use super::source::{Source, SourceTable};
 use super::trouble::Trouble;
-use crate::config::{PostgresSystem, Target};
+use crate::config::{System, Target};
 use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
-use crate::source::postgres::{ServerTable, configured};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 pub struct Pair<'a> {
-    pub system: &'a PostgresSystem,
+    pub system: &'a System,
     pub target: &'a Target,
 }
 
@@ -27,7 +28,7 @@ pub struct Pair<'a> {
 pub struct Chosen {
     pub name: TableName,
     /// `None`: the target has it, the source has not.
-    in_source: Option<ServerTable>,
+    in_source: Option<SourceTable>,
 }
 
 /// How a table's comparison ended when it did not end in an answer.
@@ -44,7 +45,7 @@ impl From<Trouble> for End {
 
 impl Pair<'_> {
     pub fn full_name(&self, table: &TableName) -> String {
-        format!("{}.{table}", self.system.name)
+        format!("{}.{table}", self.system.name())
     }
 
     /// The tables that source or target has and `selects` takes, by full name, in the order of their names.
@@ -53,12 +54,12 @@ impl Pair<'_> {
     /// [`Trouble`] when one of the two cannot be asked.
     pub async fn choose(&self, selects: impl Fn(&str) -> bool) -> Result<Vec<Chosen>, Trouble> {
         let mut sides = self.open().await?;
-        let in_source = sides.source.ask(async |connection| configured(connection, self.system).await).await?;
-        let in_target = registered(&mut sides.target, &self.target.name, &self.system.name).await?;
+        let in_source = sides.source.tables(self.system).await?;
+        let in_target = registered(&mut sides.target, &self.target.name, self.system.name()).await?;
         let was = |name: TableName| Chosen { name, in_source: None };
         let mut chosen: BTreeMap<_, _> = in_target
             .into_keys()
-            .filter(|name| self.system.tables.matches(&name.to_string()))
+            .filter(|name| self.system.captures(name))
             .map(|name| (name.clone(), was(name)))
             .collect();
         for table in in_source {
@@ -110,7 +111,7 @@ impl Pair<'_> {
             let problem = Problem::new(code::VERIFY_SHAPES_DIFFER, "the source has no such table any more");
             return Err(Trouble::Table(problem).into());
         };
-        let layout = Layout::look(&mut sides, &chosen.name, in_source.partitioned, &target_table).await?;
+        let layout = Layout::look(&mut sides, in_source, &target_table).await?;
         report.tally.only_in_target.clone_from(&layout.only_in_target);
         let compared = compare(&layout, sides, aside, passage, &mut report.tally).await;
         if compared.is_err() || report.tally.outcome() != Outcome::Equal {
@@ -123,7 +124,7 @@ impl Pair<'_> {
 
     /// The table in the target, if it holds it as a whole.
     async fn ready(&self, target: &mut Reader, chosen: &Chosen) -> Result<TableName, End> {
-        let mut known = registered(target, &self.target.name, &self.system.name).await?;
+        let mut known = registered(target, &self.target.name, self.system.name()).await?;
         let not_ready = |message: String| End::NotReady(Problem::new(code::VERIFY_NOT_READY, message));
         match known.remove(&chosen.name) {
             Some(Registered { table, state, .. }) if state == "ready" => Ok(table),
@@ -137,7 +138,7 @@ impl Pair<'_> {
 
     async fn open(&self) -> Result<Sides, Trouble> {
         Ok(Sides {
-            source: Reader::open(&self.system.endpoint, &self.system.name).await?,
+            source: Source::open(self.system).await?,
             target: Reader::open(&self.target.endpoint, &self.target.name).await?,
         })
     }
@@ -158,6 +159,7 @@ async fn compare<P: Progress>(
             sorted::walk(layout, &mut sides, &mut Suspects::gather(layout, passage, aside, tally).await?).await
         }
         Walk::Bag => bag::compare(layout, &mut sides, &mut aside, passage, tally).await,
+        Walk::Multiset => multiset::compare(layout, &mut sides, &mut aside, passage, tally).await,
     }
 }
 

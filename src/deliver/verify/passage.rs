@@ -6,11 +6,11 @@
 //! Surprise: N is taken from an answer after the one that showed the checkpoint. Within one answer the journal may have
 //! been looked at first.
 
-use super::reader::Reader;
+use super::source::{Mark, Source};
 use super::trouble::Trouble;
 use crate::model::code;
 use crate::model::name::SystemName;
-use crate::model::position::Lsn;
+use crate::model::position::{LogPlace, Lsn};
 use crate::model::problem::Problem;
 use crate::wire::api::v1::{self, SourceState, TargetState};
 use std::time::Duration;
@@ -57,12 +57,12 @@ impl<'a, P: Progress> Passage<'a, P> {
     ///
     /// # Errors
     /// [`Trouble::Pair`] when it does not come so far, with what was waited for.
-    pub async fn passed(&mut self, source: &mut Reader) -> Result<Passed, Trouble> {
+    pub async fn passed(&mut self, source: &mut Source) -> Result<Passed, Trouble> {
         let mark = source.mark().await?;
-        self.passes(mark).await.map_err(Trouble::Pair)
+        self.passes(&mark).await.map_err(Trouble::Pair)
     }
 
-    async fn passes(&mut self, mark: Lsn) -> Result<Passed, Problem> {
+    async fn passes(&mut self, mark: &Mark) -> Result<Passed, Problem> {
         self.until(|passage, status| passage.source_passes(status, mark)).await?;
         let journaled = newest(&self.progress.read().await?);
         self.until(|passage, status| passage.target_passes(status, journaled)).await
@@ -92,7 +92,7 @@ impl<'a, P: Progress> Passage<'a, P> {
         }
     }
 
-    fn source_passes(&self, status: &v1::GetStatusResponse, mark: Lsn) -> Result<Step<()>, Problem> {
+    fn source_passes(&self, status: &v1::GetStatusResponse, mark: &Mark) -> Result<Step<()>, Problem> {
         let system = &self.system;
         let source = status.sources.iter().find(|source| source.system == system.as_str());
         let source = source.ok_or_else(|| absent("system", system))?;
@@ -100,9 +100,18 @@ impl<'a, P: Progress> Passage<'a, P> {
             return Err(halted("source", system, source.halt.as_ref()));
         }
         // Empty before the first set-up is done.
-        let checkpoint = source.checkpoint.parse().unwrap_or(Lsn(0));
-        let waits_for = || format!("the source {system} is at {checkpoint}, waited for {mark}");
-        Ok(if checkpoint >= mark { Step::Done(()) } else { Step::At { place: checkpoint.0, waits_for: waits_for() } })
+        let (passed, place, at, upto) = match mark {
+            Mark::Lsn(mark) => {
+                let at = source.checkpoint.parse().unwrap_or(Lsn(0));
+                (at >= *mark, (0, at.0), at.to_string(), mark.to_string())
+            }
+            Mark::Place(mark) => {
+                let at = source.checkpoint_place.parse().unwrap_or_else(|_| LogPlace::default());
+                (at.order() >= mark.order(), at.order(), at.to_string(), mark.to_string())
+            }
+        };
+        let waits_for = || format!("the source {system} is at {at}, waited for {upto}");
+        Ok(if passed { Step::Done(()) } else { Step::At { place, waits_for: waits_for() } })
     }
 
     fn target_passes(&self, status: &v1::GetStatusResponse, journaled: u64) -> Result<Step<Passed>, Problem> {
@@ -117,13 +126,13 @@ impl<'a, P: Progress> Passage<'a, P> {
             return Ok(Step::Done(Passed { applied, journaled: newest(status).max(journaled) }));
         }
         let waits_for = format!("the target {name} is at sequence {applied}, waited for {journaled}");
-        Ok(Step::At { place: applied, waits_for })
+        Ok(Step::At { place: (0, applied), waits_for })
     }
 }
 
 enum Step<T> {
     Done(T),
-    At { place: u64, waits_for: String },
+    At { place: (u64, u64), waits_for: String },
 }
 
 fn newest(status: &v1::GetStatusResponse) -> u64 {
@@ -175,7 +184,7 @@ mod tests {
         let mut answers = Answers(answers.into_iter().collect());
         let name = |name| SystemName::new(name).expect("a name");
         let mut passage = Passage::new(&mut answers, &name("erp"), &name("lake"), WAIT);
-        passage.passes(Lsn(0x100)).await.map_err(|problem| problem.to_string())
+        passage.passes(&Mark::Lsn(Lsn(0x100))).await.map_err(|problem| problem.to_string())
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@
 //! keys and digests are held. Nothing found here counts yet: whatever looks different is a suspect.
 
 use super::layout::Layout;
+use super::merge::Rows;
 use super::passage::Progress;
 use super::reader::Sides;
-use super::row::{Key, key, row_digest};
+use super::row::{KeptRow, Key, row_digest};
 use super::settle::Suspects;
 use super::trouble::Trouble;
 use std::collections::HashMap;
@@ -49,10 +50,10 @@ pub async fn walk<P: Progress>(
 }
 
 async fn read(layout: &Layout, sides: &mut Sides, after: Option<&Key>, rows_max: usize) -> Result<Page, Trouble> {
-    sides.source.start(&layout.page(after, rows_max)).await?;
-    let mut page = Page { digests: HashMap::new(), rows: 0, bytes: 0, last: None };
-    while let Some(row) = sides.source.next_row().await? {
-        let key = key(row, &layout.key)?;
+    let mut rows = sides.source.stream(&layout.source.page(after, rows_max)).await?;
+    let (mut page, mut row) = (Page { digests: HashMap::new(), rows: 0, bytes: 0, last: None }, KeptRow::default());
+    while rows.next(&mut row).await? {
+        let key = row.key(&layout.key)?;
         page.rows += 1;
         page.bytes += row.bytes();
         page.last = Some(key.clone());
@@ -68,9 +69,9 @@ async fn compare<P: Progress>(
     (after, upto): (Option<&Key>, Option<&Key>),
     suspects: &mut Suspects<'_, '_, P>,
 ) -> Result<(), Trouble> {
-    sides.target.start(&layout.target_range(after, upto)).await?;
-    while let Some(row) = sides.target.next_row().await? {
-        let key = key(row, &layout.key)?;
+    let (rows, mut row) = (sides.target.stream(&layout.target.range(after, upto)).await?, KeptRow::default());
+    while rows.next(&mut row).await? {
+        let key = row.key(&layout.key)?;
         if page.digests.remove(&key) != Some(row_digest(row.cells())) {
             suspects.add(key).await?;
         }

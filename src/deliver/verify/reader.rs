@@ -2,15 +2,16 @@
 
 use super::merge::Rows;
 use super::row::KeptRow;
+use super::source::Source;
 use super::trouble::Trouble;
 use crate::config::PostgresEndpoint;
 use crate::model::name::SystemName;
 use crate::model::position::Lsn;
-use crate::source::postgres::{Connection, DataRow, Fault, Purpose, Row, chain};
+use crate::source::postgres::{Connection, Fault, Purpose, Row, chain};
 use std::time::Duration;
 
 /// A large sort says nothing until its end. A peer that is gone is noticed by the transport.
-const SILENCE_MAX: Duration = Duration::from_secs(3600);
+pub const SILENCE_MAX: Duration = Duration::from_secs(3600);
 
 /// A row that a policy hides would look like one that is not there: better an error. Nothing is ever written.
 const SETTINGS: &str = "SET row_security = off; SET default_transaction_read_only = on";
@@ -26,7 +27,7 @@ pub struct Reader {
 
 /// A session on each side.
 pub struct Sides {
-    pub source: Reader,
+    pub source: Source,
     pub target: Reader,
 }
 
@@ -74,22 +75,19 @@ impl Reader {
         self.ask(place).await
     }
 
+    /// Asks for rows, which then are to be had here.
+    ///
     /// # Errors
     /// As [`Self::open`].
-    pub async fn start(&mut self, sql: &str) -> Result<(), Trouble> {
-        self.ask(async |connection| connection.start(sql).await).await
-    }
-
-    /// # Errors
-    /// As [`Self::open`].
-    pub async fn next_row(&mut self) -> Result<Option<DataRow<'_>>, Trouble> {
-        self.connection.next_row().await.map_err(|fault| unreadable(&self.name, &fault))
+    pub async fn stream(&mut self, sql: &str) -> Result<&mut Self, Trouble> {
+        self.ask(async |connection| connection.start(sql).await).await?;
+        Ok(self)
     }
 }
 
 impl Rows for Reader {
     async fn next(&mut self, row: &mut KeptRow) -> Result<bool, Trouble> {
-        let next = self.next_row().await?;
+        let next = self.connection.next_row().await.map_err(|fault| unreadable(&self.name, &fault))?;
         if let Some(read) = &next {
             row.keep(read.cells());
         }

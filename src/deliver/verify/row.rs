@@ -4,7 +4,6 @@
 //! digests of the bytes stand for them: memory stays bounded whatever the rows' size, and no value is kept.
 
 use super::trouble::Trouble;
-use crate::source::postgres::DataRow;
 use ring::digest::{Context, SHA256, digest};
 use std::ops::Range;
 
@@ -20,13 +19,28 @@ pub struct KeptRow {
 
 impl KeptRow {
     pub fn keep<'a>(&mut self, cells: impl Iterator<Item = Option<&'a [u8]>>) {
+        self.clear();
+        cells.for_each(|cell| self.push(cell));
+    }
+
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.cells.clear();
-        for cell in cells {
-            let start = self.bytes.len();
-            self.bytes.extend_from_slice(cell.unwrap_or_default());
-            self.cells.push(cell.map(|_| start..self.bytes.len()));
-        }
+    }
+
+    /// One cell more.
+    pub fn push(&mut self, cell: Option<&[u8]>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(cell.unwrap_or_default());
+        self.cells.push(cell.map(|_| start..self.bytes.len()));
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn cells(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.cells.iter().map(|span| self.bytes.get(span.clone()?))
     }
 
     /// `None` for null.
@@ -36,16 +50,10 @@ impl KeptRow {
     }
 
     /// # Errors
-    /// As [`key`].
+    /// A key that is null or not text cannot be asked for again.
     pub fn key(&self, places: &[usize]) -> Result<Key, Trouble> {
         places.iter().map(|place| key_text(self.cell(*place))).collect()
     }
-}
-
-/// # Errors
-/// A key that is null or not text cannot be asked for again.
-pub fn key(row: DataRow<'_>, places: &[usize]) -> Result<Key, Trouble> {
-    places.iter().map(|place| key_text(row.cells().nth(*place).flatten())).collect()
 }
 
 fn key_text(cell: Option<&[u8]>) -> Result<String, Trouble> {
@@ -71,13 +79,14 @@ pub fn row_digest<'a>(cells: impl Iterator<Item = Option<&'a [u8]>>) -> [u8; 32]
 pub struct Image {
     /// Digests of the cells; `None` for null.
     pub cells: Vec<Option<[u8; 16]>>,
-    /// The transaction that wrote it, by the row's own server: another number is another version, be it equal.
+    /// The transaction that wrote it, by the row's own server: another number is another version, be it equal. Empty where
+    /// the server does not say.
     pub version: String,
 }
 
 impl Image {
     /// Of a row whose first cells are compared; the one after them is its version.
-    pub fn of(row: DataRow<'_>, compared: usize) -> Self {
+    pub fn of(row: &KeptRow, compared: usize) -> Self {
         let cells = row.cells().take(compared).map(|cell| cell.map(cell_digest)).collect();
         let version = row.cells().nth(compared).flatten().unwrap_or_default();
         Self { cells, version: String::from_utf8_lossy(version).into_owned() }

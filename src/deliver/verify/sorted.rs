@@ -3,7 +3,7 @@
 //!
 //! Costs each server a sort and one long statement. Memory here is bounded all the same: two rows, and the suspects.
 
-use super::layout::{Layout, Of};
+use super::layout::Layout;
 use super::merge::{Found, Merge};
 use super::passage::Progress;
 use super::reader::Sides;
@@ -17,9 +17,9 @@ pub async fn walk<P: Progress>(
     sides: &mut Sides,
     suspects: &mut Suspects<'_, '_, P>,
 ) -> Result<(), Trouble> {
-    sides.source.start(&layout.sorted(Of::Source)).await?;
-    sides.target.start(&layout.sorted(Of::Target)).await?;
-    let mut merge = Merge::new(&mut sides.source, &mut sides.target, &layout.key, layout.columns.len());
+    let mut source = sides.source.stream(&layout.source.sorted()).await?;
+    let target = sides.target.stream(&layout.target.sorted()).await?;
+    let mut merge = Merge::new(&mut source, target, &layout.key, layout.columns.len());
     while let Some(found) = merge.next().await? {
         let row = if found == Found::Extra { merge.target() } else { merge.source() };
         suspects.add(row.key(&layout.key)?).await?;

@@ -99,7 +99,11 @@ pub fn write_read(
         (Scalar::UInt32 | Scalar::UInt64, Sent::Int(value)) => write_uint(number, u64::try_from(*value).ok()?, out),
         (Scalar::Float, Sent::Float(value)) => write_float(number, *value, out),
         (Scalar::Double, Sent::Double(value)) => write_double(number, *value, out),
-        (Scalar::Decimal, Sent::Bytes(text)) => write_decimal(number, std::str::from_utf8(text).ok()?, out),
+        (Scalar::Decimal, Sent::Bytes(text)) => {
+            scratch.text.clear();
+            decimal::without_fill(std::str::from_utf8(text).ok()?, &mut scratch.text);
+            write_decimal(number, &scratch.text, out);
+        }
         (Scalar::String, Sent::Bytes(text)) => {
             std::str::from_utf8(text).ok()?;
             put_bytes(out, number, text);

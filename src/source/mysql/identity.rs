@@ -69,7 +69,7 @@ async fn mysql(connection: &mut Connection) -> Result<Server, Fault> {
         identity: row.some(5)?.to_owned(),
         executed: set(6)?,
         purged: Some(set(7)?),
-        log_end: log_end(connection, "SHOW BINARY LOG STATUS").await?,
+        log_end: written_to(connection, Flavour::Mysql).await?,
         checksums: row.some(4)? != "NONE",
         settings: Settings {
             gtid: Some((row.some(8)?.to_owned(), row.some(9)?.to_owned())),
@@ -98,13 +98,19 @@ pub fn both() -> &'static str {
     BOTH
 }
 
+/// How far the server has written its log: what somebody else can see was written before.
+///
 /// # Errors
 /// Those of the connection.
-pub async fn log_end(connection: &mut Connection, sql: &str) -> Result<LogPlace, Fault> {
-    let rows = match connection.rows(sql).await {
-        // A syntax error: the words of before 8.2.
-        Err(Fault::Server { errno: 1064, .. }) => connection.rows("SHOW MASTER STATUS").await?,
-        other => other?,
+pub async fn written_to(connection: &mut Connection, flavour: Flavour) -> Result<LogPlace, Fault> {
+    const BEFORE_MYSQL_8_2: &str = "SHOW MASTER STATUS";
+    let rows = match flavour {
+        Flavour::Mysql => match connection.rows("SHOW BINARY LOG STATUS").await {
+            // A syntax error.
+            Err(Fault::Server { errno: 1064, .. }) => connection.rows(BEFORE_MYSQL_8_2).await?,
+            other => other?,
+        },
+        Flavour::Mariadb => connection.rows(BEFORE_MYSQL_8_2).await?,
     };
     // Without a log there is no row.
     let Some(row) = rows.first() else { return Ok(LogPlace::default()) };

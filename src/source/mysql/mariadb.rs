@@ -25,7 +25,7 @@ pub async fn server(connection: &mut Connection) -> Result<Server, Fault> {
         identity: row.some(5)?.to_owned(),
         executed: GtidSet::Mariadb(executed),
         purged: None,
-        log_end: identity::log_end(connection, "SHOW MASTER STATUS").await?,
+        log_end: identity::written_to(connection, Flavour::Mariadb).await?,
         checksums: row.some(4)? != "NONE",
         settings: Settings { compressed: row.some(7)? == "1", ..identity::settings(&row)? },
     })

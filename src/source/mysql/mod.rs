@@ -4,11 +4,13 @@
 //! `stream`. The server keeps its log whoever reads it, so nothing is confirmed to it: the checkpoint alone says where to go on.
 //! `supervise` keeps it going, `policy` says when not to. What MariaDB does in its own way is in `mariadb`.
 
+mod added;
 mod assemble;
 mod catalogue;
 mod cell;
 mod connection;
 mod copy;
+mod described;
 mod dump;
 mod encode;
 mod fault;
@@ -23,12 +25,26 @@ mod supervise;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::{ServerTable, configured};
+pub use connection::{Connection, identifier, literal};
+pub use copy::behind;
+pub use described::describe;
+pub use fault::{Fault, chain};
+pub use identity::written_to;
 pub use preflight::preflight;
 
 use super::status::Reporter;
 use crate::config::MysqlSystem;
 use crate::journal::Journal;
 use tokio_util::sync::CancellationToken;
+
+/// The tables that the system captures now.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn captured_tables(system: &MysqlSystem) -> Result<Vec<ServerTable>, Fault> {
+    configured(&mut Connection::open(&system.endpoint).await?, system).await
+}
 
 /// Follows one server until `stop`.
 pub async fn run(system: MysqlSystem, journal: Journal, reporter: Reporter, stop: CancellationToken) {

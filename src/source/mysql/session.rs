@@ -51,7 +51,14 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
     };
     let Context { system, journal, reporter, stop } = context;
     let mut stream = Stream {
-        side: Side::spawn(system.clone(), reporter.clone(), intake.durable(), tables),
+        side: Side::spawn(
+            system.clone(),
+            journal.clone(),
+            reporter.clone(),
+            intake.durable(),
+            tables,
+            charsets.clone(),
+        ),
         copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone()),
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),

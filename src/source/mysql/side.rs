@@ -3,12 +3,15 @@
 //! A task of its own, so that it also looks while the stream waits for the journal. It reconnects by itself; a question
 //! waits for its answer meanwhile, and the stream with it.
 
+use super::added;
 use super::catalogue::{self, Described, ServerTable};
 use super::connection::Connection;
 use super::fault::{Fault, chain};
 use super::identity;
 use super::session::tell_tables;
-use crate::config::{Flavour, MysqlSystem};
+use crate::config::MysqlSystem;
+use crate::decode::mysql::types::Charsets;
+use crate::journal::Journal;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Lsn};
@@ -45,18 +48,22 @@ struct Watch {
     /// Where each file begins on one line of bytes, so that places can be measured.
     files: BTreeMap<String, u64>,
     tables: Vec<ServerTable>,
+    journal: Journal,
+    charsets: Charsets,
 }
 
 impl Side {
     pub fn spawn(
         system: MysqlSystem,
+        journal: Journal,
         reporter: Reporter,
         durable: watch::Receiver<Option<Checkpoint>>,
         tables: Vec<ServerTable>,
+        charsets: Charsets,
     ) -> Self {
         let (questions, asked) = mpsc::channel(1);
         let answer_max = system.endpoint.silence_max;
-        let watch = Watch { system, reporter, durable, files: BTreeMap::new(), tables };
+        let watch = Watch { system, reporter, durable, files: BTreeMap::new(), tables, journal, charsets };
         Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
 
@@ -138,11 +145,7 @@ impl Watch {
             let start = *self.files.entry(file).or_insert(begin.unwrap_or(0));
             begin = Some(start + bytes);
         }
-        let command = match self.system.flavour {
-            Flavour::Mysql => "SHOW BINARY LOG STATUS",
-            Flavour::Mariadb => "SHOW MASTER STATUS",
-        };
-        let end = identity::log_end(connection, command).await?;
+        let end = identity::written_to(connection, self.system.flavour).await?;
         self.tell_flushed();
         if let Some(measured) = self.measure(&end) {
             self.reporter.log_end_at(measured, end.to_string());
@@ -154,7 +157,7 @@ impl Watch {
         let durable = self.durable.borrow_and_update().clone();
         let Some(Checkpoint::Mysql(checkpoint)) = durable else { return };
         if let Some(measured) = self.measure(&checkpoint.end) {
-            self.reporter.flushed_at(measured, checkpoint.executed.to_string());
+            self.reporter.flushed_at(measured, checkpoint.executed.to_string(), checkpoint.end);
         }
     }
 
@@ -169,6 +172,6 @@ impl Watch {
             tell_tables(&self.system, &self.reporter, &tables);
             self.tables = tables;
         }
-        Ok(())
+        added::copy_again(connection, &self.journal, &self.system.name, &self.charsets).await
     }
 }

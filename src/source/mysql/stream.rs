@@ -71,7 +71,10 @@ impl Stream<'_> {
         let mut step = self.assembly.take(&logged.header, logged.body())?;
         loop {
             match step {
-                Step::Taken => return Ok(()),
+                Step::Taken => {
+                    self.note_idle(dump);
+                    return Ok(());
+                }
                 Step::Table(map) => return self.describe(map, logged.body()).await,
                 Step::Truncate(table) => {
                     if let Some(schema) = self.schema(&table) {
@@ -98,6 +101,13 @@ impl Stream<'_> {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Between transactions the log grows too: by the begin of another file.
+    fn note_idle(&mut self, dump: &Dump) {
+        if !self.assembly.in_transaction() && dump.end().order() > self.checkpoint.end.order() {
+            self.idle_since.get_or_insert_with(Instant::now);
         }
     }
 
@@ -191,9 +201,10 @@ impl Stream<'_> {
         self.idle_since = None;
     }
 
-    /// The same where perhaps nothing has come yet.
+    /// The same where perhaps nothing has come yet, or nothing but the begin of a file.
     fn advance_to(&mut self, dump: &Dump) {
-        let end = if dump.end().file.is_empty() { self.checkpoint.end.clone() } else { dump.end().clone() };
+        let is_farther = dump.end().order() > self.checkpoint.end.order();
+        let end = if is_farther { dump.end().clone() } else { self.checkpoint.end.clone() };
         self.advance(&end);
     }
 

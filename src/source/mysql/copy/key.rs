@@ -60,8 +60,8 @@ impl Key {
     }
 }
 
-/// `a >= x AND (a > x OR (a = x AND b > y))`.
-fn behind(names: &[String], last_key: &[String]) -> Option<String> {
+/// The rows behind a key, as SQL: `a >= x AND (a > x OR (b > y))`. `None` without a key.
+pub fn behind(names: &[String], last_key: &[String]) -> Option<String> {
     let (first, value) = (names.first()?, last_key.first()?);
     let (names, last_key) = (&names[1..], &last_key[1..]);
     Some(match behind(names, last_key) {

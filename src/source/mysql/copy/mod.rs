@@ -17,6 +17,7 @@ mod key;
 mod snapshot;
 
 pub use gate::{Gate, Request};
+pub use key::behind;
 
 use super::fault::{Fault, chain};
 use super::policy::{self, Verdict};

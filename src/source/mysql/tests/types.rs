@@ -18,10 +18,12 @@ const COMMON: &[(&str, &[&str])] = &[
     ("mediumint unsigned", &["16777215"]),
     ("int", &["-2147483648", "2147483647"]),
     ("int unsigned", &["4294967295"]),
+    ("int(9) zerofill", &["42"]),
     ("bigint", &["-9223372036854775808", "9223372036854775807"]),
     ("bigint unsigned", &["18446744073709551615", "0"]),
     ("decimal(65,30)", &["-12345678901234567890123456789012345.123456789012345678901234567890", "0", "0.5"]),
     ("decimal(10,0)", &["9999999999", "-1"]),
+    ("decimal(8,2) zerofill", &["1.5"]),
     ("decimal(9,9)", &["-0.123456789"]),
     ("decimal(12,2) unsigned", &["1234567890.12"]),
     ("float", &["16777217", "-0.1", "3.402823e38", "1e-38"]),
@@ -118,6 +120,7 @@ fn expression(column: usize, declared: &str) -> String {
         "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "geometry" | "point"
         | "linestring" | "vector" => format!("HEX(c{column})"),
         "bit" => format!("BIN(c{column} + 0)"),
+        _ if declared.ends_with("zerofill") => format!("c{column} + 0"),
         // As text a FLOAT loses digits; as a double it has them all.
         "float" => format!("c{column} + 0e0"),
         _ => format!("c{column}"),
