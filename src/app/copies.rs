@@ -79,6 +79,8 @@ mod tests {
             copy: 2,
             state,
             again: false,
+            anew: false,
+            relation: String::new(),
             begin: Sequence(7),
             last_key: Vec::new(),
             to_read_again: [].into(),

@@ -23,6 +23,10 @@ pub struct CopyRecord {
     pub state: CopyState,
     /// While one runs: another is wanted after it.
     pub again: bool,
+    /// The next `Begin` is to say that those who have the table need this copy, too.
+    pub anew: bool,
+    /// By which the source tells the table from another one of its name, as of the last `Begin`; empty where it does not.
+    pub relation: String,
     /// Its `Begin`; [`Sequence::ZERO`] while it is only wanted.
     pub begin: Sequence,
     /// The key of the last row that was read, in key order, as the server's text. Empty: none yet, or no key.
@@ -69,6 +73,8 @@ pub struct CopyProgress {
     pub bytes: u64,
     pub rows_estimate: u64,
     pub schema: SchemaId,
+    /// As [`CopyRecord::relation`].
+    pub relation: String,
 }
 
 impl CopyState {
@@ -85,6 +91,8 @@ impl CopyRecord {
             copy,
             state: CopyState::Wanted,
             again: false,
+            anew: false,
+            relation: String::new(),
             begin: Sequence::ZERO,
             last_key: Vec::new(),
             to_read_again: BTreeSet::new(),
@@ -107,20 +115,30 @@ impl CopyRecord {
     }
 
     fn next(&self) -> Self {
-        Self::wanted(self.system.clone(), self.table.clone(), self.copy.saturating_add(1))
+        let next = Self::wanted(self.system.clone(), self.table.clone(), self.copy.saturating_add(1));
+        Self { anew: self.anew, relation: self.relation.clone(), ..next }
+    }
+
+    /// After a copy was asked for that those need, too, who have the table.
+    fn asked_anew(self) -> Self {
+        let record = if self.state == CopyState::Done { self.next() } else { self };
+        Self { anew: true, again: record.state == CopyState::Running, ..record }
     }
 
     /// After a step of a copy became transaction `sequence`.
     fn stepped(self, progress: CopyProgress, sequence: Sequence, time: UnixMicros) -> Self {
-        let CopyProgress { step, last_key, read_again, rows, bytes, rows_estimate, schema } = progress;
-        let mut record = Self { copy: step.copy, last_key, rows, bytes, rows_estimate, ..self };
+        let CopyProgress { step, last_key, read_again, rows, bytes, rows_estimate, schema, relation } = progress;
+        // Asked for while the Begin that does not say it was on its way.
+        let anew = self.anew && !(step.phase == CopyPhase::Begin && step.anew);
+        let mut record = Self { copy: step.copy, last_key, rows, bytes, rows_estimate, anew, ..self };
         record.to_read_again.retain(|key| !read_again.contains(key));
         match step.phase {
             CopyPhase::Begin => Self {
                 state: CopyState::Running,
                 to_read_again: BTreeSet::new(),
-                again: false,
+                again: anew,
                 begin: sequence,
+                relation,
                 schema: Some(schema),
                 started: time,
                 finished: UnixMicros(0),
@@ -221,9 +239,10 @@ impl CopyChanges {
 
     /// Gives whether there is something to write.
     pub(super) fn request(&mut self, copies: &Copies, request: CopyRequest) -> bool {
-        let CopyRequest { system, table, after, done } = request;
+        let CopyRequest { system, table, after, anew, done } = request;
         let known = self.known(copies, &system, &table);
         let (record, changed) = match known {
+            Some(known) if anew => (known.asked_anew(), true),
             Some(known) if known.serves(after) => (known, false),
             Some(known) if known.state == CopyState::Running => (CopyRecord { again: true, ..known }, true),
             Some(known) => (known.next(), true),

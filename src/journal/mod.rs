@@ -243,8 +243,31 @@ impl Journal {
         table: &TableName,
         after: Sequence,
     ) -> Result<CopyRecord, Error> {
+        self.request(system, table, after, false).await
+    }
+
+    /// Asks for a copy that also those need who have the table: what they have is of another table of that name, or misses
+    /// changes. Durable when this returns. Of a table that was never copied nobody has anything.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn copy_anew(&self, system: &SystemName, table: &TableName) -> Result<(), Error> {
+        let is_it = |copy: &CopyRecord| copy.system == *system && copy.table == *table;
+        if self.copies().iter().any(is_it) {
+            self.request(system, table, self.bounds().durable, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn request(
+        &self,
+        system: &SystemName,
+        table: &TableName,
+        after: Sequence,
+        anew: bool,
+    ) -> Result<CopyRecord, Error> {
         let (done, holds) = oneshot::channel();
-        let request = CopyRequest { system: system.clone(), table: table.clone(), after, done };
+        let request = CopyRequest { system: system.clone(), table: table.clone(), after, anew, done };
         self.shared().queue.request(Request::Copy(request));
         holds.await.map_err(|_| self.shared().stopped())
     }

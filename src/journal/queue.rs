@@ -53,6 +53,8 @@ impl Request {
 
 /// A copy of the table is wanted that begins after `after`.
 pub(super) struct CopyRequest {
+    /// See [`super::CopyRecord::anew`].
+    pub anew: bool,
     pub system: SystemName,
     pub table: TableName,
     pub after: Sequence,

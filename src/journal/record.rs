@@ -125,6 +125,8 @@ struct CopyStepFields {
     copy: u64,
     #[prost(uint32, tag = "4")]
     phase: u32,
+    #[prost(bool, tag = "5")]
+    anew: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -160,6 +162,10 @@ struct CopyFields {
     schema_id: u32,
     #[prost(message, repeated, tag = "15")]
     to_read_again: Vec<KeyFields>,
+    #[prost(bool, tag = "16")]
+    anew: bool,
+    #[prost(string, tag = "17")]
+    relation: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -514,6 +520,8 @@ pub(super) fn write_copy(record: &CopyRecord) -> Vec<u8> {
         finished: record.finished.0,
         schema_id: record.schema.map_or(0, |id| id.0),
         to_read_again: record.to_read_again.iter().map(|key| KeyFields { values: key.clone() }).collect(),
+        anew: record.anew,
+        relation: record.relation.clone(),
     })
 }
 
@@ -534,6 +542,8 @@ pub(super) fn read_copy(value: &[u8]) -> Result<CopyRecord, Unreadable> {
         finished: UnixMicros(fields.finished),
         schema: (fields.schema_id > 0).then_some(SchemaId(fields.schema_id)),
         to_read_again: fields.to_read_again.into_iter().map(|key| key.values).collect(),
+        anew: fields.anew,
+        relation: fields.relation,
     })
 }
 
@@ -543,6 +553,7 @@ fn copy_step_fields(step: &CopyStep) -> CopyStepFields {
         table: step.table.table.to_string(),
         copy: step.copy,
         phase: step.phase as u32,
+        anew: step.anew,
     }
 }
 
@@ -551,6 +562,7 @@ fn copy_step(fields: &CopyStepFields) -> Result<CopyStep, Unreadable> {
         table: TableName::new(&fields.schema, &fields.table),
         copy: fields.copy,
         phase: CopyPhase::from_number(fields.phase).ok_or(Unreadable::Fields)?,
+        anew: fields.anew,
     })
 }
 
@@ -594,12 +606,12 @@ mod tests {
             + "60f403";
         assert_eq!(hex(&fields), expected);
 
-        let step = CopyStep { table: TableName::new("s", "t"), copy: 5, phase: CopyPhase::Rows };
+        let step = CopyStep { table: TableName::new("s", "t"), copy: 5, phase: CopyPhase::Rows, anew: true };
         let copying = Entry {
             header: Arc::new(super::super::Header { copy: Some(step), copied_rows: 6, ..(*entry.header).clone() }),
             ..entry.clone()
         };
-        assert_eq!(hex(&copying.fields()), expected + "6a0a0a01731201741805" + "2002" + "7006");
+        assert_eq!(hex(&copying.fields()), expected + "6a0c0a01731201741805" + "2002" + "2801" + "7006");
         assert_eq!(Entry::read(&copying.fields()), Ok(copying));
         assert_eq!(Entry::read(&fields), Ok(entry));
 
@@ -615,10 +627,12 @@ mod tests {
             state: CopyState::Running,
             schema: Some(SchemaId(3)),
             to_read_again: [vec!["b".to_owned()]].into(),
+            anew: true,
+            relation: "9".to_owned(),
             ..CopyRecord::wanted(SystemName::new("crm").expect("a name"), TableName::new("s", "t"), 5)
         };
         let expected = "010a0363726d1201731a017420052802300138044201614806500758086002";
-        assert_eq!(hex(&write_copy(&copy)), expected.to_owned() + "68047003" + "7a030a0162");
+        assert_eq!(hex(&write_copy(&copy)), expected.to_owned() + "68047003" + "7a030a0162" + "800101" + "8a010139");
         assert_eq!(read_copy(&write_copy(&copy)), Ok(copy));
 
         let mark = Mark { sequence: Sequence(1), hash: [1; 32], bytes_total: 2 };

@@ -10,6 +10,9 @@ pub struct CopyStep {
     /// Which copy of this table, from 1.
     pub copy: u64,
     pub phase: CopyPhase,
+    /// Of a `Begin`: the table of that name is another one than the copy before read, or changes of it went by unread. Whoever
+    /// has the table already needs this copy, too.
+    pub anew: bool,
 }
 
 /// Numbers are the journal's record of a phase: append-only.

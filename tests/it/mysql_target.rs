@@ -356,3 +356,42 @@ async fn a_value_that_the_target_cannot_hold_halts_its_table_with_the_rows_key_a
         assert_equal(&scene.tailwater);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_takes_the_name_of_another_is_copied_anew() {
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let scene = Scene::set(
+            kind,
+            &[
+                "CREATE TABLE t (id int PRIMARY KEY, a varchar(20))",
+                "INSERT INTO t VALUES (1, 'old'), (2, 'old')",
+                "CREATE TABLE t_new LIKE t",
+                "INSERT INTO t_new VALUES (2, 'new'), (3, 'new')",
+                "CREATE TABLE u LIKE t",
+                "INSERT INTO u VALUES (1, 'gone')",
+            ],
+        )
+        .await;
+        scene.ready(&["t", "t_new", "u"]).await;
+        for sql in [
+            "RENAME TABLE t TO t_aside, t_new TO t, t_aside TO t_new",
+            "INSERT INTO t VALUES (7, 'later')",
+            "DROP TABLE u",
+            "CREATE TABLE u LIKE t",
+            "INSERT INTO u VALUES (2, 'made anew')",
+        ] {
+            scene.server.execute(sql).await;
+        }
+        for (table, expected) in [("t", "2,3,7"), ("t_new", "1,2"), ("u", "2")] {
+            let sql = format!("SELECT string_agg(id::text, ',' ORDER BY id) FROM erp.{table}");
+            eventually("the new table's rows are there", WITHIN, async || {
+                let here = scene.warehouse.text(&sql).await;
+                holds(here.as_deref() == Some(expected), || format!("{table} has {here:?}"))
+            })
+            .await;
+        }
+        scene.ready(&["t", "t_new", "u"]).await;
+        assert_equal(&scene.tailwater);
+        assert!(scene.tailwater.cli(&["status"]).status.success(), "nothing halted");
+    }
+}

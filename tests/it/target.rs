@@ -208,6 +208,48 @@ async fn what_a_hand_made_constraint_refuses_in_the_middle_of_a_copy_halts_the_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hand_made_constraint_that_is_checked_at_the_commit_halts_its_table_alone() {
+    let scene = Scene::set("CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE u (id int PRIMARY KEY)").await;
+    scene.ready(&["t", "u"]).await;
+    scene.warehouse.execute("ALTER TABLE erp.t ADD UNIQUE (a) DEFERRABLE INITIALLY DEFERRED").await;
+    scene.source.execute_as_owner("INSERT INTO t VALUES (1, 7), (2, 7); INSERT INTO u VALUES (1)").await;
+    scene.halts("t", "TW-TGT-015").await;
+    scene.same(&["u"]).await;
+}
+
+/// Whoever has the old rows has to get the new table's, though its columns are the same and no event tells of the change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_takes_the_name_of_another_is_copied_anew() {
+    let scene = Scene::set(
+        "CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t SELECT n, 'old' FROM generate_series(1, 100) n; \
+         CREATE TABLE t_new (LIKE t INCLUDING ALL); INSERT INTO t_new SELECT n, 'new' FROM generate_series(50, 120) n; \
+         CREATE TABLE u (LIKE t INCLUDING ALL); INSERT INTO u VALUES (1, 'gone')",
+    )
+    .await;
+    scene.ready(&["t", "t_new", "u"]).await;
+    for sql in [
+        "BEGIN; ALTER TABLE t RENAME TO t_aside; ALTER TABLE t_new RENAME TO t; ALTER TABLE t_aside RENAME TO t_new; COMMIT",
+        "INSERT INTO t VALUES (7, 'later')",
+        "BEGIN; DROP TABLE u; CREATE TABLE u (id int PRIMARY KEY, a text); INSERT INTO u VALUES (2, 'made anew'); COMMIT",
+    ] {
+        scene.source.execute_as_owner(sql).await;
+    }
+    for table in ["t", "t_new", "u"] {
+        let count = format!("SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM (SELECT id, a FROM $.{table}) x");
+        let there = scene.source.text(&count.replace('$', "public")).await;
+        eventually("the new table's rows are there", WITHIN, async || {
+            let here = scene.warehouse.text(&count.replace('$', "erp")).await;
+            holds(here == there, || format!("{table} is another"))
+        })
+        .await;
+    }
+    scene.source.execute_as_owner("UPDATE u SET a = 'still followed'; DELETE FROM t WHERE id = 60").await;
+    scene.ready(&["t", "t_new", "u"]).await;
+    scene.same(&["t", "t_new", "u"]).await;
+    assert!(scene.tailwater.cli(&["status"]).status.success(), "nothing halted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_finds_what_a_target_lacks_and_its_sql_mends_it() {
     let (source, warehouse) = (Postgres::start().await, Postgres::start_another().await);
     source.execute_as_owner("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)").await;

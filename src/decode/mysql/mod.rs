@@ -10,11 +10,14 @@ pub mod event;
 pub mod gtid;
 pub mod json;
 pub mod mariadb;
+pub mod moved;
 pub mod query;
 mod reader;
 pub mod rows;
 pub mod table_map;
 pub mod types;
 pub mod value;
+mod words;
 
 pub use reader::Malformed;
+pub use words::Named;

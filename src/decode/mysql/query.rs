@@ -4,13 +4,8 @@
 //! Surprises: with row logging DDL still comes as its text, TRUNCATE is DDL, and so are the ALTERs of partitions that drop
 //! rows without an event.
 
-/// A table as a statement names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// `None`: in the default database.
-    pub schema: Option<String>,
-    pub table: String,
-}
+use super::moved::Moved;
+use super::words::{Named, Words};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -22,6 +17,8 @@ pub enum Statement {
     Truncate(Named),
     /// An ALTER that removes or exchanges rows without an event for each.
     RowsRemoved(Named),
+    /// From here on these names mean nothing, or other tables.
+    Moved(Moved),
     /// Shapes may have changed. `opens`: row events follow in the same transaction (CREATE TABLE … SELECT).
     Definition {
         opens: bool,
@@ -34,7 +31,10 @@ pub enum Statement {
 
 impl Statement {
     pub fn parse(text: &[u8]) -> Self {
-        let mut words = Words { rest: text };
+        if let Some(moved) = Moved::parse(text) {
+            return Self::Moved(moved);
+        }
+        let mut words = Words::of(text);
         let Some(first) = words.next() else { return Self::Unknown };
         match &*first.upper() {
             "BEGIN" | "START" => Self::Begin,
@@ -62,11 +62,8 @@ fn ends_with_start(text: &[u8]) -> bool {
 }
 
 fn truncate(words: &mut Words<'_>) -> Statement {
-    let mut ahead = words.clone();
-    if ahead.next().is_some_and(|word| word.is("TABLE")) {
-        *words = ahead;
-    }
-    named(words).map_or(Statement::Unknown, Statement::Truncate)
+    words.pass(&["TABLE"]);
+    words.named().map_or(Statement::Unknown, Statement::Truncate)
 }
 
 fn alter(words: &mut Words<'_>) -> Statement {
@@ -82,11 +79,8 @@ fn alter(words: &mut Words<'_>) -> Statement {
     if !table {
         return definition;
     }
-    let mut ahead = words.clone();
-    if ahead.next().is_some_and(|word| word.is("IF")) && ahead.next().is_some_and(|word| word.is("EXISTS")) {
-        *words = ahead;
-    }
-    let Some(table) = named(words) else { return Statement::Unknown };
+    words.pass(&["IF", "EXISTS"]);
+    let Some(table) = words.named() else { return Statement::Unknown };
     let rest: Vec<_> = words.map(|word| word.upper()).collect();
     let follows = |verbs: &[&str], nouns: &[&str]| {
         rest.windows(2).any(|pair| matches!(pair, [a, b] if verbs.contains(&&**a) && nouns.contains(&&**b)))
@@ -94,117 +88,6 @@ fn alter(words: &mut Words<'_>) -> Statement {
     let removes = follows(&["DROP", "TRUNCATE", "EXCHANGE", "CONVERT"], &["PARTITION"])
         || follows(&["DISCARD", "IMPORT"], &["TABLESPACE", "PARTITION"]);
     if removes { Statement::RowsRemoved(table) } else { definition }
-}
-
-fn named(words: &mut Words<'_>) -> Option<Named> {
-    let first = words.next()?.name()?;
-    let mut ahead = words.clone();
-    if ahead.next() != Some(Word::Other(b'.')) {
-        return Some(Named { schema: None, table: first });
-    }
-    let table = ahead.next()?.name()?;
-    *words = ahead;
-    Some(Named { schema: Some(first), table })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word<'a> {
-    Plain(&'a [u8]),
-    /// Between these quotes.
-    Quoted(&'a [u8], u8),
-    Other(u8),
-}
-
-impl Word<'_> {
-    fn is(&self, word: &str) -> bool {
-        matches!(self, Self::Plain(text) if text.eq_ignore_ascii_case(word.as_bytes()))
-    }
-
-    fn upper(&self) -> String {
-        match self {
-            Self::Plain(text) => String::from_utf8_lossy(text).to_ascii_uppercase(),
-            _ => String::new(),
-        }
-    }
-
-    fn name(&self) -> Option<String> {
-        match self {
-            Self::Plain(text) => String::from_utf8(text.to_vec()).ok(),
-            Self::Quoted(text, quote @ (b'`' | b'"')) => {
-                let quote = char::from(*quote).to_string();
-                Some(std::str::from_utf8(text).ok()?.replace(&quote.repeat(2), &quote))
-            }
-            _ => None,
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Words<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Words<'a> {
-    /// White space and comments. `/*!50100 …*/` is no comment but what it holds.
-    fn skip(&mut self) {
-        loop {
-            self.rest = self.rest.trim_ascii_start();
-            self.rest = if let Some(rest) = self.rest.strip_prefix(b"/*!").or(self.rest.strip_prefix(b"/*M!")) {
-                let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-                rest.get(digits..).unwrap_or_default()
-            } else if let Some(rest) = self.rest.strip_prefix(b"*/") {
-                rest
-            } else if let Some(rest) = self.rest.strip_prefix(b"/*") {
-                behind(rest, b"*/")
-            } else if let Some(rest) = self.rest.strip_prefix(b"#").or(self.rest.strip_prefix(b"-- ")) {
-                behind(rest, b"\n")
-            } else {
-                return;
-            };
-        }
-    }
-
-    fn quoted(&mut self, quote: u8) -> Word<'a> {
-        let inside = self.rest.get(1..).unwrap_or_default();
-        let mut end = 0_usize;
-        while let Some(byte) = inside.get(end) {
-            let next = end.saturating_add(1);
-            if *byte == b'\\' && quote != b'`' {
-                end = next;
-            } else if *byte == quote {
-                if inside.get(next) != Some(&quote) {
-                    break;
-                }
-                end = next;
-            }
-            end = end.saturating_add(1);
-        }
-        let end = end.min(inside.len());
-        self.rest = inside.get(end.saturating_add(1)..).unwrap_or_default();
-        Word::Quoted(inside.get(..end).unwrap_or_default(), quote)
-    }
-}
-
-fn behind<'a>(text: &'a [u8], end: &[u8]) -> &'a [u8] {
-    let at = text.windows(end.len()).position(|window| window == end);
-    at.and_then(|at| text.get(at.saturating_add(end.len())..)).unwrap_or_default()
-}
-
-impl<'a> Iterator for Words<'a> {
-    type Item = Word<'a>;
-
-    fn next(&mut self) -> Option<Word<'a>> {
-        self.skip();
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || *byte >= 0x80;
-        let first = *self.rest.first()?;
-        if matches!(first, b'`' | b'"' | b'\'') {
-            return Some(self.quoted(first));
-        }
-        let length = self.rest.iter().take_while(|byte| is_part(byte)).count();
-        let (word, rest) = self.rest.split_at_checked(length.max(1))?;
-        self.rest = rest;
-        Some(if length == 0 { Word::Other(first) } else { Word::Plain(word) })
-    }
 }
 
 #[cfg(test)]
@@ -235,7 +118,8 @@ mod tests {
             ("CREATE TABLE `t` (`a` int) START TRANSACTION", Statement::Definition { opens: true }),
             ("ALTER TABLE t ADD COLUMN b int DEFAULT 3", Statement::Definition { opens: false }),
             ("ALTER USER x IDENTIFIED BY 'TABLE'", Statement::Definition { opens: false }),
-            ("DROP TABLE t", Statement::Definition { opens: false }),
+            ("DROP VIEW t", Statement::Definition { opens: false }),
+            ("DROP DATABASE d", Statement::Moved(Moved::Database("d".to_owned()))),
             ("MERGE INTO t", Statement::Unknown),
             ("", Statement::Unknown),
         ] {

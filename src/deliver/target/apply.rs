@@ -93,8 +93,13 @@ impl Applier {
         for batch in batches {
             self.begin().await?;
             let TableBatch { table, changed, steps } = batch;
+            let any = !steps.is_empty();
             for (step, shape) in steps {
                 self.step(&table, step, &shape).await?;
+            }
+            if any {
+                // What somebody has made to be checked at the commit would be everybody's trouble there.
+                self.run(&table, "SET CONSTRAINTS ALL IMMEDIATE").await?;
             }
             if changed {
                 self.put_table(&table).await?;

@@ -144,14 +144,14 @@ impl Plan {
         if let Some(step) = &header.copy
             && step.phase != CopyPhase::Rows
         {
-            self.copy_step(header, step.phase);
+            self.copy_step(header, step.phase, step.anew);
             return false;
         }
         let known = header.schemas.iter().filter_map(|id| self.known.get(id)?.as_ref());
         known.into_iter().any(|known| self.slots[known.slot].takes(header))
     }
 
-    fn copy_step(&mut self, header: &Header, phase: CopyPhase) {
+    fn copy_step(&mut self, header: &Header, phase: CopyPhase, anew: bool) {
         let Some(Some(known)) = header.schemas.first().and_then(|id| self.known.get(id)) else { return };
         let slot = &mut self.slots[known.slot];
         slot.close_fold();
@@ -160,7 +160,7 @@ impl Plan {
             (CopyPhase::End, _) => slot.table.copy_ends_as(header.sequence, &known.shape).map_err(changed),
             (_, Some(_)) if matches!(slot.table.state, State::Halted(_)) => Ok(Vec::new()),
             (_, Some(problem)) => Err(problem.clone()),
-            (_, None) => slot.table.copy_begins(header.sequence, (*known.shape).clone()).map_err(changed),
+            (_, None) => slot.table.copy_begins(header.sequence, (*known.shape).clone(), anew).map_err(changed),
         };
         match alterations {
             Ok(alterations) => {

@@ -6,6 +6,7 @@
 //!    ▲                             ▲  └─ columns were added meanwhile ─────────────────►  │
 //!    └── resync ── Halted          └───────────────────── Begin of a copy ───────────────┘
 //! ```
+//! A `Begin` that says *anew* takes every table back to `Copying`, the one that is `Ready` too.
 //! While `Waiting` and `Halted` its changes are passed over: the copy that follows brings them. In the other states they are
 //! applied. Surprise: a copy of a table that has rows does not empty it. Every row that is written carries its sequence; what
 //! is older than the copy's begin when the copy ends was not in the source any more and goes then.
@@ -111,14 +112,16 @@ impl Table {
         }
     }
 
-    /// A copy begins as transaction `sequence`, of a table that looks like `shape` now.
+    /// A copy begins as transaction `sequence`, of a table that looks like `shape` now. `anew`: whoever has the table needs it.
     ///
     /// # Errors
     /// Why the table cannot go on.
-    pub fn copy_begins(&mut self, sequence: Sequence, shape: Shape) -> Result<Vec<Alteration>, String> {
+    pub fn copy_begins(&mut self, sequence: Sequence, shape: Shape, anew: bool) -> Result<Vec<Alteration>, String> {
         let wanted = match &self.state {
-            State::Waiting | State::Refilling => sequence > self.copy_after,
+            State::Waiting => sequence > self.copy_after,
+            State::Refilling => anew || sequence > self.copy_after,
             State::Copying => true,
+            State::Ready if anew => true,
             State::Ready => return self.refill_begins(sequence, &shape),
             State::Halted(_) => false,
         };
@@ -161,7 +164,7 @@ impl Table {
             Some(Difference::Added(_)) => {
                 self.state = State::Refilling;
                 self.copy_after = Sequence(sequence.0.saturating_sub(1));
-                self.copy_begins(sequence, shape.clone())
+                self.copy_begins(sequence, shape.clone(), false)
             }
             Some(Difference::Other(why)) => Err(why),
         }
@@ -250,7 +253,7 @@ mod tests {
 
     fn copied(columns: &[&str]) -> Table {
         let mut table = table();
-        table.copy_begins(Sequence(11), shape(columns)).expect("it begins");
+        table.copy_begins(Sequence(11), shape(columns), false).expect("it begins");
         table.copy_ends();
         table
     }
@@ -259,22 +262,22 @@ mod tests {
     fn a_first_copy_makes_the_table_and_its_end_makes_it_ready() {
         let mut table = table();
         assert!(!table.takes_changes());
-        assert_eq!(table.copy_begins(Sequence(10), shape(&["id"])), Ok(vec![]), "it began too early");
+        assert_eq!(table.copy_begins(Sequence(10), shape(&["id"]), false), Ok(vec![]), "it began too early");
         assert_eq!(table.wants_copy_after(), Some(Sequence(10)));
-        let made = table.copy_begins(Sequence(11), shape(&["id"]));
+        let made = table.copy_begins(Sequence(11), shape(&["id"]), false);
         assert_eq!(made, Ok(vec![Alteration::Make { old: None, new: shape(&["id"]) }]));
         assert!(table.takes_changes() && table.wants_copy_after() == Some(Sequence(10)));
         assert_eq!(table.copy_ends(), [], "there was nothing before it");
         assert_eq!((table.state.clone(), table.wants_copy_after()), (State::Ready, None));
-        assert_eq!(table.copy_begins(Sequence(20), shape(&["id"])), Ok(vec![]), "somebody else's copy");
+        assert_eq!(table.copy_begins(Sequence(20), shape(&["id"]), false), Ok(vec![]), "somebody else's copy");
         assert_eq!(table.state, State::Ready);
     }
 
     #[test]
     fn a_copy_given_up_for_another_is_swept_at_the_end_of_that() {
         let mut table = table();
-        table.copy_begins(Sequence(11), shape(&["id"])).expect("it begins");
-        assert_eq!(table.copy_begins(Sequence(15), shape(&["id"])), Ok(vec![]));
+        table.copy_begins(Sequence(11), shape(&["id"]), false).expect("it begins");
+        assert_eq!(table.copy_begins(Sequence(15), shape(&["id"]), false), Ok(vec![]));
         assert_eq!(table.copy_ends(), [Alteration::Sweep(Sequence(15))]);
         assert_eq!(table.copy_ends(), [], "once");
     }
@@ -283,7 +286,7 @@ mod tests {
     fn what_another_journal_numbered_higher_is_swept_too() {
         let mut table = copied(&["id"]);
         table.resync(Sequence(3));
-        assert_eq!(table.copy_begins(Sequence(4), shape(&["id"])), Ok(vec![Alteration::Disown(Sequence(4))]));
+        assert_eq!(table.copy_begins(Sequence(4), shape(&["id"]), false), Ok(vec![Alteration::Disown(Sequence(4))]));
         assert_eq!(table.copy_ends(), [Alteration::Sweep(Sequence(4))]);
     }
 
@@ -293,8 +296,8 @@ mod tests {
         let added = table.change_comes(Sequence(20), &shape(&["id", "a"]));
         assert_eq!(added, Ok(Some(Alteration::AddColumns(shape(&["id", "a"])))));
         assert_eq!((table.state.word(), table.wants_copy_after()), ("refilling", Some(Sequence(20))));
-        assert_eq!(table.copy_begins(Sequence(20), shape(&["id", "a"])), Ok(vec![]), "not after the column");
-        table.copy_begins(Sequence(21), shape(&["id", "a"])).expect("it begins");
+        assert_eq!(table.copy_begins(Sequence(20), shape(&["id", "a"]), false), Ok(vec![]), "not after the column");
+        table.copy_begins(Sequence(21), shape(&["id", "a"]), false).expect("it begins");
         table.change_comes(Sequence(22), &shape(&["id", "a", "b"])).expect("one more");
         assert_eq!(table.copy_ends(), [Alteration::Sweep(Sequence(21))]);
         assert_eq!(table.state, State::Refilling, "the second column came while the copy ran");
@@ -303,7 +306,7 @@ mod tests {
     #[test]
     fn a_column_added_behind_the_last_row_of_a_copy_is_filled_by_another() {
         let mut table = table();
-        table.copy_begins(Sequence(11), shape(&["id"])).expect("it begins");
+        table.copy_begins(Sequence(11), shape(&["id"]), false).expect("it begins");
         let ended = table.copy_ends_as(Sequence(12), &shape(&["id", "a"]));
         assert_eq!(ended, Ok(vec![Alteration::AddColumns(shape(&["id", "a"]))]));
         assert_eq!((table.state.word(), table.wants_copy_after()), ("refilling", Some(Sequence(12))));
@@ -312,10 +315,20 @@ mod tests {
     #[test]
     fn a_copy_that_brings_new_columns_refills_a_ready_table() {
         let mut table = copied(&["id"]);
-        let alterations = table.copy_begins(Sequence(30), shape(&["id", "a"]));
+        let alterations = table.copy_begins(Sequence(30), shape(&["id", "a"]), false);
         assert_eq!(alterations, Ok(vec![Alteration::AddColumns(shape(&["id", "a"]))]));
         assert_eq!(table.copy_ends(), [Alteration::Sweep(Sequence(30))]);
         assert_eq!(table.state, State::Ready);
+    }
+
+    #[test]
+    fn a_copy_of_another_table_of_that_name_sweeps_what_a_ready_table_holds() {
+        let mut table = copied(&["id"]);
+        assert_eq!(table.copy_begins(Sequence(30), shape(&["id"]), true), Ok(vec![]));
+        assert_eq!(table.state, State::Copying);
+        assert_eq!(table.copy_ends(), [Alteration::Sweep(Sequence(30))]);
+        let mut halted = copied(&["id"]);
+        assert!(halted.copy_begins(Sequence(30), shape(&["other"]), true).is_err());
     }
 
     #[test]
@@ -324,9 +337,9 @@ mod tests {
         assert!(table.change_comes(Sequence(20), &shape(&["id", "b"])).is_err());
         table.halt(Problem::new(code::TARGET_TABLE_CHANGED, ""));
         assert!(!table.takes_changes());
-        assert_eq!(table.copy_begins(Sequence(25), shape(&["id", "b"])), Ok(vec![]));
+        assert_eq!(table.copy_begins(Sequence(25), shape(&["id", "b"]), false), Ok(vec![]));
         table.resync(Sequence(30));
-        let made = table.copy_begins(Sequence(31), shape(&["id", "b"]));
+        let made = table.copy_begins(Sequence(31), shape(&["id", "b"]), false);
         let (old, new) = (Some(shape(&["id", "a"])), shape(&["id", "b"]));
         assert_eq!(made, Ok(vec![Alteration::Make { old, new }]));
         table.copy_ends();
@@ -337,7 +350,7 @@ mod tests {
     fn a_table_without_a_key_is_emptied_instead_of_swept() {
         let mut table = copied(&["bare"]);
         table.resync(Sequence(30));
-        assert_eq!(table.copy_begins(Sequence(31), shape(&["bare"])), Ok(vec![Alteration::Clear]));
+        assert_eq!(table.copy_begins(Sequence(31), shape(&["bare"]), false), Ok(vec![Alteration::Clear]));
         assert_eq!(table.copy_ends(), []);
     }
 }

@@ -74,7 +74,7 @@ impl Scene {
     }
 
     fn copy(&mut self, schema: u32, phase: CopyPhase, changes: &[Change]) {
-        let step = CopyStep { table: TableName::new("public", "t"), copy: 1, phase };
+        let step = CopyStep { table: TableName::new("public", "t"), copy: 1, phase, anew: false };
         self.transaction(schema, Some(step), changes);
     }
 

@@ -8,7 +8,7 @@ use crate::model::position::Sequence;
 use crate::model::schema::SchemaId;
 
 fn progress(copy: u64, phase: CopyPhase, rows: u64) -> CopyProgress {
-    let step = CopyStep { table: TableName::new("public", "t"), copy, phase };
+    let step = CopyStep { table: TableName::new("public", "t"), copy, phase, anew: false };
     CopyProgress {
         step,
         last_key: vec![rows.to_string()],
@@ -17,6 +17,7 @@ fn progress(copy: u64, phase: CopyPhase, rows: u64) -> CopyProgress {
         bytes: rows * 10,
         rows_estimate: 100,
         schema: SchemaId(1),
+        relation: String::new(),
     }
 }
 
@@ -86,6 +87,37 @@ async fn how_far_a_copy_came_is_there_after_an_open_and_its_steps_read_as_such()
         let header = reader.next().await.expect("it reads");
         assert_eq!(header.copy.as_ref().map(|step| (step.copy, step.phase)), Some((1, phase)));
     }
+}
+
+#[tokio::test]
+async fn a_copy_asked_for_anew_is_one_more_and_its_begin_has_to_say_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = Journal::open(options(folder.path())).expect("opens");
+    let mut intake = journal.intake(&system("erp"));
+    let anew = async || journal.copy_anew(&system("erp"), &TableName::new("public", "t")).await.expect("recorded");
+    let seen = |journal: &Journal| {
+        let copy = only(journal);
+        (copy.copy, copy.state, copy.again, copy.anew)
+    };
+    anew().await;
+    assert!(journal.copies().is_empty(), "nobody has anything of it");
+    request(&journal, Sequence(0)).await;
+    step(&journal, &mut intake, progress(1, CopyPhase::Begin, 0)).await;
+    anew().await;
+    assert_eq!(seen(&journal), (1, CopyState::Running, true, true));
+    step(&journal, &mut intake, progress(1, CopyPhase::End, 1)).await;
+    assert_eq!(seen(&journal), (2, CopyState::Wanted, false, true));
+    // This one was under way when it was asked for.
+    step(&journal, &mut intake, progress(2, CopyPhase::Begin, 0)).await;
+    assert_eq!(seen(&journal), (2, CopyState::Running, true, true));
+    step(&journal, &mut intake, progress(2, CopyPhase::End, 1)).await;
+    let mut begin = progress(3, CopyPhase::Begin, 0);
+    begin.step.anew = true;
+    step(&journal, &mut intake, begin).await;
+    assert_eq!(seen(&journal), (3, CopyState::Running, false, false));
+    step(&journal, &mut intake, progress(3, CopyPhase::End, 1)).await;
+    anew().await;
+    assert_eq!(seen(&journal), (4, CopyState::Wanted, false, true));
 }
 
 async fn moved(journal: &Journal, intake: &mut Intake, table: &str, keys: impl Iterator<Item = usize>) {

@@ -8,9 +8,11 @@ use super::encode::{ChunkEncoder, TablePlan};
 use super::fault::Fault;
 use super::identity::halt;
 use super::policy;
+use crate::decode::mysql::Named;
 use crate::decode::mysql::event::{Cannot, Event, Header, Query};
 use crate::decode::mysql::gtid::GtidEvent;
-use crate::decode::mysql::query::{Named, Statement};
+use crate::decode::mysql::moved::Moved;
+use crate::decode::mysql::query::Statement;
 use crate::decode::mysql::rows::{NO_TABLE, Operation, Rows};
 use crate::decode::mysql::table_map::{Dialect, TableMap};
 use crate::journal::CHUNK_BYTES_MAX;
@@ -73,6 +75,23 @@ pub struct Completed {
     pub schemas: Vec<SchemaId>,
 }
 
+/// Names that mean nothing, or other tables.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MovedNames {
+    Tables(Vec<TableName>),
+    /// All of its tables.
+    Database(String),
+}
+
+impl MovedNames {
+    pub fn has(&self, table: &TableName) -> bool {
+        match self {
+            Self::Tables(tables) => tables.contains(table),
+            Self::Database(database) => **database == *table.schema,
+        }
+    }
+}
+
 /// What an event asks of the stream.
 pub enum Step {
     Taken,
@@ -82,6 +101,8 @@ pub enum Step {
     Truncate(TableName),
     /// An ALTER took rows of this table away.
     RowsRemoved(TableName),
+    /// Who read one of these tables before knows nothing of what has its name now; then the transaction ends.
+    Moved(MovedNames),
     /// The last chunk, then the transaction.
     Commit(Completed),
     /// A transaction ended that holds nothing to journal.
@@ -248,6 +269,10 @@ impl Assembly {
                 self.tables.clear();
                 return self.end_of_definition(header, opens);
             }
+            Statement::Moved(moved) => {
+                self.tables.clear();
+                return Ok(Step::Moved(moved_names(moved, query)?));
+            }
             Statement::Truncate(table) => return Ok(Step::Truncate(named(table, query)?)),
             Statement::RowsRemoved(table) => return Ok(Step::RowsRemoved(named(table, query)?)),
             Statement::Xa => return halt(code::TWO_PHASE, self.transaction()),
@@ -296,6 +321,15 @@ impl Assembly {
             schemas: open.schemas.into_iter().collect(),
         }))
     }
+}
+
+fn moved_names(moved: Moved, query: &Query<'_>) -> Result<MovedNames, Fault> {
+    Ok(match moved {
+        Moved::Database(name) => MovedNames::Database(name),
+        Moved::Tables(tables) => {
+            MovedNames::Tables(tables.into_iter().map(|table| named(table, query)).collect::<Result<_, _>>()?)
+        }
+    })
 }
 
 /// The default database is the client's word, so it may be in no character set that we know.

@@ -3,7 +3,7 @@
 //! While the journal takes no more, nothing is read, and the server waits: its `net_write_timeout` for us is hours, and should
 //! the connection break all the same, the next one goes on from the checkpoint.
 
-use super::assemble::{Assembly, Captured, Completed, Step, Table};
+use super::assemble::{Assembly, Captured, Completed, MovedNames, Step, Table};
 use super::catalogue;
 use super::copy::{Copier, Request};
 use super::dump::{Dump, Logged};
@@ -88,6 +88,10 @@ impl Stream<'_> {
                     }
                     step = self.assembly.end_of_definition(&logged.header, false)?;
                 }
+                Step::Moved(names) => {
+                    self.copy_anew(&names).await?;
+                    step = self.assembly.end_of_definition(&logged.header, false)?;
+                }
                 Step::Commit(completed) => {
                     self.commit(completed, dump.end()).await?;
                     return self.stand(dump).await;
@@ -102,6 +106,16 @@ impl Stream<'_> {
                 }
             }
         }
+    }
+
+    /// Durable before the checkpoint passes what asks for it.
+    async fn copy_anew(&self, names: &MovedNames) -> Result<(), Fault> {
+        let copies = self.journal.copies().into_iter();
+        for copy in copies.filter(|copy| copy.system == self.system.name && names.has(&copy.table)) {
+            tracing::info!(system = %self.system.name, table = %copy.table, "dropped or renamed: it is copied anew");
+            self.journal.copy_anew(&copy.system, &copy.table).await?;
+        }
+        Ok(())
     }
 
     /// Between transactions the log grows too: by the begin of another file.

@@ -18,6 +18,7 @@ mod idle;
 mod policy;
 mod preflight;
 mod publication;
+mod renewed;
 mod session;
 mod side;
 mod simple_query;

@@ -11,6 +11,7 @@ use super::feedback::{self, Feedback};
 use super::identity::{self, Server, Start};
 use super::idle::Idle;
 use super::publication::{self, History, Published};
+use super::renewed;
 use super::side::Side;
 use super::simple_query::{Connection, Purpose, ReadFrames, WriteStream};
 use super::slot;
@@ -103,7 +104,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     reporter.log_end(server.flushed);
     let start = identity::judge(&server, known.as_ref())?;
     let tables = tables::configured(&mut connection, &system.tables).await?;
-    let captured = captured(journal, system);
+    let captured = captured(journal, system, &tables);
     let history = if start == Start::Resume { History::Captured(&captured) } else { History::Empty };
     let published = publication::ensure(&mut connection, system, &tables, history).await?;
     tell_tables(system, reporter, &tables, &published.left_out);
@@ -114,6 +115,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
         (Start::SetUp { slot_exists }, _) => set_up(context, intake, &mut connection, &server, slot_exists).await?,
     };
     describe_unknown(&mut connection, intake, &tables, &published, &captured).await?;
+    renewed::copy_anew(journal, &system.name, &tables).await?;
     let command = slot::start_command(&system.slot, checkpoint.flushed, &published.names);
     let (frames, write) = connection.copy_both(&command).await?;
     tracing::info!(system = %system.name, from = %checkpoint.flushed, tables = tables.len(), "streaming");
@@ -168,10 +170,11 @@ async fn record(context: &Context, intake: &mut Intake, checkpoint: &PostgresChe
     }
 }
 
-/// The tables that the journal knows.
-pub fn captured(journal: &Journal, system: &PostgresSystem) -> BTreeSet<TableName> {
+/// The tables that the journal knows, but for those whose names other tables have now, which were never in a publication.
+pub fn captured(journal: &Journal, system: &PostgresSystem, tables: &[ServerTable]) -> BTreeSet<TableName> {
+    let renewed = renewed::renewed(journal, &system.name, tables);
     let ours = journal.current_schemas().into_iter().filter(|schema| schema.system == system.name);
-    ours.map(|schema| schema.name.clone()).collect()
+    ours.map(|schema| schema.name.clone()).filter(|name| !renewed.contains(name)).collect()
 }
 
 pub fn tell_tables(

@@ -8,6 +8,7 @@
 use super::added;
 use super::fault::{Fault, chain};
 use super::publication::{self, History};
+use super::renewed;
 use super::session::{captured, tell_tables};
 use super::simple_query::{Connection, Purpose, literal};
 use super::tables::{self, ServerTable};
@@ -125,7 +126,7 @@ impl Watch {
 
     async fn look_at_tables(&mut self, connection: &mut Connection) -> Result<(), Fault> {
         let tables = tables::configured(connection, &self.system.tables).await?;
-        let captured = captured(&self.journal, &self.system);
+        let captured = captured(&self.journal, &self.system, &tables);
         let history = History::Captured(&captured);
         let left_out = publication::ensure(connection, &self.system, &tables, history).await?.left_out;
         let seen = (tables, left_out);
@@ -135,6 +136,7 @@ impl Watch {
             tell_tables(&self.system, &self.reporter, tables, left_out);
             self.seen = seen;
         }
+        renewed::copy_anew(&self.journal, &self.system.name, &self.seen.0).await?;
         Ok(())
     }
 }

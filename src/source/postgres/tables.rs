@@ -15,6 +15,8 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTable {
     pub name: TableName,
+    /// Its oid: a table that was made anew under the name, or got it from another, has another one.
+    pub relation: u32,
     pub identity: Identity,
     pub partitioned: bool,
 }
@@ -50,9 +52,9 @@ fn found(row: &Row) -> Result<(u32, Found), Fault> {
         Some("i") if row.is_true(6) => Identity::Key,
         _ => Identity::Nothing,
     };
-    let name = TableName::new(name(1)?, name(2)?);
-    let table = ServerTable { name, identity, partitioned: row.text(3) == Some("p") };
-    Ok((row.some(0)?, Found { table, parent: row.parse(7)? }))
+    let (name, relation) = (TableName::new(name(1)?, name(2)?), row.some(0)?);
+    let table = ServerTable { name, relation, identity, partitioned: row.text(3) == Some("p") };
+    Ok((relation, Found { table, parent: row.parse(7)? }))
 }
 
 fn choose(found: &HashMap<u32, Found>, selection: &Selection) -> Vec<ServerTable> {
@@ -94,7 +96,12 @@ mod tests {
     #[test]
     fn a_partition_travels_as_its_configured_ancestor_and_else_as_itself() {
         let table = |name: &str, parent| Found {
-            table: ServerTable { name: TableName::new("public", name), identity: Identity::Key, partitioned: false },
+            table: ServerTable {
+                name: TableName::new("public", name),
+                relation: 1,
+                identity: Identity::Key,
+                partitioned: false,
+            },
             parent,
         };
         let found = HashMap::from([

@@ -142,13 +142,14 @@ impl Fixture {
             self.intake.chunk(chunk.encode_to_vec().into()).await.expect("queued");
         }
         let progress = CopyProgress {
-            step: CopyStep { table: TableName::new(table.0, table.1), copy: 1, phase },
+            step: CopyStep { table: TableName::new(table.0, table.1), copy: 1, phase, anew: false },
             last_key: Vec::new(),
             read_again: Vec::new(),
             rows: copied,
             bytes: 0,
             rows_estimate: 0,
             schema,
+            relation: String::new(),
         };
         let before = self.journal.bounds().durable;
         let step = Commit { copy: Some(progress), transaction: String::new(), ..commit(self.lsn, rows, vec![schema]) };

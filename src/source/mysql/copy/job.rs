@@ -149,7 +149,10 @@ impl Worker {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
         let rows_estimate = standing.rows_estimate;
         let schema = Some(standing.schema.id);
+        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
+        let anew = self.journal.copies().iter().any(|known| is_it(known) && known.anew);
         let begun = CopyRecord {
+            anew,
             copy,
             state: CopyState::Running,
             last_key: Vec::new(),
@@ -159,7 +162,7 @@ impl Worker {
             schema,
             ..record
         };
-        tracing::info!(system = %self.system.name, table = %begun.table, copy, rows_estimate, "copying");
+        tracing::info!(system = %self.system.name, table = %begun.table, copy, rows_estimate, anew, "copying");
         self.commit(&begun, CopyPhase::Begin, standing.schema.id, 0).await?;
         Ok(begun)
     }
@@ -231,7 +234,12 @@ fn next_rows_max(rows_max: u64, read: &Read) -> u64 {
 
 fn progress(record: &CopyRecord, phase: CopyPhase, schema: SchemaId) -> CopyProgress {
     CopyProgress {
-        step: CopyStep { table: record.table.clone(), copy: record.copy, phase },
+        step: CopyStep {
+            table: record.table.clone(),
+            copy: record.copy,
+            phase,
+            anew: phase == CopyPhase::Begin && record.anew,
+        },
         last_key: record.last_key.clone(),
         // Full images only: nothing of a moved row is ever missing.
         read_again: Vec::new(),
@@ -239,5 +247,7 @@ fn progress(record: &CopyRecord, phase: CopyPhase, schema: SchemaId) -> CopyProg
         bytes: record.bytes,
         rows_estimate: record.rows_estimate,
         schema,
+        // What was dropped or renamed is in the log.
+        relation: String::new(),
     }
 }

@@ -142,7 +142,9 @@ impl Worker {
             self.changed.borrow_and_update();
             let now = Instant::now();
             self.put_off.retain(|_, until| *until > now);
-            let records = self.journal.copies().into_iter().filter(|record| record.system == self.system.name);
+            let is_ours =
+                |record: &CopyRecord| record.system == self.system.name && self.system.captures(&record.table);
+            let records = self.journal.copies().into_iter().filter(is_ours);
             let records = records.map(|record| self.brought_to(record));
             let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
             open.sort_by_key(|record| record.state != CopyState::Running);

@@ -95,14 +95,19 @@ impl Worker {
             return true;
         }
         let began_with = record.schema.and_then(|id| self.journal.schema(id));
-        began_with.is_none_or(|schema| key_shape(&schema) != key_shape(&standing.schema))
+        record.relation != standing.locked.relation
+            || began_with.is_none_or(|schema| key_shape(&schema) != key_shape(&standing.schema))
     }
 
     async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
         let rows_estimate = standing.locked.rows_estimate;
         let schema = Some(standing.schema.id);
+        let relation = standing.locked.relation.clone();
+        let is_another = !record.relation.is_empty() && record.relation != relation;
         let begun = CopyRecord {
+            anew: is_another || self.is_asked_anew(&record),
+            relation,
             copy,
             state: CopyState::Running,
             last_key: Vec::new(),
@@ -112,9 +117,16 @@ impl Worker {
             schema,
             ..record
         };
-        tracing::info!(system = %self.system.name, table = %begun.table, copy, rows_estimate, "copying");
+        tracing::info!(
+            system = %self.system.name, table = %begun.table, copy, rows_estimate, anew = begun.anew, "copying"
+        );
         self.commit(CopyPhase::Begin, &begun, standing, Step::default()).await?;
         Ok(begun)
+    }
+
+    fn is_asked_anew(&self, record: &CopyRecord) -> bool {
+        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
+        self.journal.copies().iter().any(|known| is_it(known) && known.anew)
     }
 
     /// Reads the next rows and journals them.
@@ -207,13 +219,19 @@ impl Worker {
     ) -> Result<(), Trouble> {
         let schema = standing.schema.id;
         let progress = CopyProgress {
-            step: CopyStep { table: record.table.clone(), copy: record.copy, phase },
+            step: CopyStep {
+                table: record.table.clone(),
+                copy: record.copy,
+                phase,
+                anew: phase == CopyPhase::Begin && record.anew,
+            },
             last_key: record.last_key.clone(),
             read_again,
             rows: record.rows,
             bytes: record.bytes,
             rows_estimate: record.rows_estimate,
             schema,
+            relation: record.relation.clone(),
         };
         self.knocker.send(Request::Commit { progress, schema, changes }).await?;
         self.brought.insert(record.table.clone(), record.clone());

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 /// Locked against changes of its shape for as long as the transaction lives.
 pub struct Locked {
     pub shape: TableShape,
+    /// As [`crate::journal::CopyRecord::relation`]: its oid.
+    pub relation: String,
     /// Of the key, in the order of its index: rows are read in this order. Empty: no key.
     pub key: Vec<String>,
     partitioned: bool,
@@ -24,7 +26,7 @@ const LOOK: &str = "SELECT c.relkind = 'p', GREATEST(c.reltuples, 0)::int8, \
          WHERE i.indrelid = c.oid AND k.place <= i.indnkeyatts AND CASE c.relreplident \
          WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary AND i.indimmediate END), \
      (SELECT SUM(GREATEST(p.reltuples, 0))::int8 FROM pg_catalog.pg_partition_tree(c.oid) t \
-         JOIN pg_catalog.pg_class p ON p.oid = t.relid WHERE t.isleaf) \
+         JOIN pg_catalog.pg_class p ON p.oid = t.relid WHERE t.isleaf), c.oid \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 
 /// Between the names of a key's columns; no identifier holds it in practice, and a wrong split would name no column.
@@ -73,7 +75,7 @@ pub async fn look(connection: &mut Connection, table: &TableName) -> Result<Opti
     let key = row.text(2).map(|names| names.split(SEPARATOR).map(str::to_owned).collect()).unwrap_or_default();
     let partitioned = row.is_true(0);
     let rows_estimate = row.parse(if partitioned { 3 } else { 1 })?.unwrap_or_default();
-    Ok(Some(Locked { shape, key, partitioned, rows_estimate }))
+    Ok(Some(Locked { shape, relation: row.some(4)?, key, partitioned, rows_estimate }))
 }
 
 impl Locked {
