@@ -8,6 +8,7 @@ mod crash;
 mod harness;
 mod layering;
 mod mysql;
+mod mysql_attach;
 mod mysql_target;
 mod power_cut;
 mod rehearsal;

@@ -33,7 +33,15 @@ const TABLES: [&str; 4] = [
     "CREATE TABLE keyless (a int, b varchar(20))",
 ];
 
-fn setup(server: &Server) -> Setup {
+/// Enough that kills meet their copies.
+const ROWS_BEFORE: [&str; 2] = [
+    "INSERT INTO accounts WITH RECURSIVE d(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM d WHERE n < 199) \
+     SELECT 2000 + a.n + b.n * 200, 'before', a.n / 7, '2026-01-01', REPEAT('y', 300) FROM d a, d b",
+    "INSERT INTO keyless WITH RECURSIVE d(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM d WHERE n < 199) \
+     SELECT a.n, 'before' FROM d a, d b WHERE b.n < 50",
+];
+
+pub fn setup(server: &Server) -> Setup {
     let kind = word(server.kind);
     Setup {
         system: format!(
@@ -151,11 +159,11 @@ async fn survives(kind: Kind) {
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let (server, mut warehouse) = (Server::start(kind).await, Postgres::start().await);
-    for table in TABLES {
-        server.execute(table).await;
+    for sql in TABLES.iter().chain(&ROWS_BEFORE) {
+        server.execute(sql).await;
     }
     let mut tailwater = Tailwater::start(mysql_target::setup(&server, &warehouse)).await;
-    let follower = Follower::start(tailwater.door(), Follow::Ephemeral);
+    let follower = Follower::start_with(tailwater.door(), Follow::Ephemeral, Replica::of_filled_tables());
     let server = Arc::new(tokio::sync::RwLock::new(server));
     let load = Load::start(&server, seed);
     for round in 0..rounds(KILLS) * 4 {
@@ -192,13 +200,18 @@ async fn survives(kind: Kind) {
         })
         .await;
     }
+    ready(&tailwater.door(), &["ledger", "accounts", "order_lines", "keyless"], CATCH_UP_WITHIN).await;
+    let (_, report) = mysql_target::verify(&tailwater, &["--wait", "10"]);
+    for table in report["tables"].as_array().expect("a list") {
+        let found = (&table["changed"], &table["missing"], &table["extra"]);
+        assert_eq!(found, (&0.into(), &0.into(), &0.into()), "under load: {table:#}");
+    }
     load.stop().await;
     let server = server.read().await;
     server.execute("INSERT INTO ledger VALUES ('the last')").await;
     follower.reaches("the last", CATCH_UP_WITHIN).await;
     let catalog = tailwater.door().tables().await;
     assert_eq!(catalog.len(), TABLES.len());
-    ready(&tailwater.door(), &["ledger", "accounts", "order_lines", "keyless"], CATCH_UP_WITHIN).await;
     let (equal, report) = mysql_target::verify(&tailwater, &[]);
     assert!(equal, "{report:#}");
     let replica = follower.stop().await;

@@ -46,6 +46,10 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Server(error) => Self::Server { errno: error.code, message: error.message },
+            // The driver's TLS streams hide what went wrong in an I/O error.
+            Error::Io(IoError::Io(error)) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                Self::Tls(error.to_string())
+            }
             Error::Io(IoError::Io(error)) => Self::Io(error),
             Error::Io(IoError::Tls(error)) => Self::Tls(error.to_string()),
             Error::Driver(error) => Self::from_driver(&error),
