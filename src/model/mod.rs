@@ -13,4 +13,5 @@ pub mod position;
 pub mod problem;
 pub mod schema;
 pub mod time;
+pub mod types;
 pub mod value_type;

@@ -96,6 +96,28 @@ fn is_optional(column: &Column) -> bool {
     matches!(column.shape.value_type, ValueType::Scalar(scalar) if scalar_type(scalar).1.is_none())
 }
 
+/// The protobuf type of a field, as a `.proto` file names it; of a message its bare name.
+pub fn proto_type(scalar: Scalar) -> &'static str {
+    let (field_type, message) = scalar_type(scalar);
+    message.unwrap_or_else(|| keyword(field_type).unwrap_or_default())
+}
+
+/// What the protobuf language calls a type that is no message.
+pub(super) fn keyword(field_type: Type) -> Option<&'static str> {
+    Some(match field_type {
+        Type::Bool => "bool",
+        Type::Sint32 => "sint32",
+        Type::Sint64 => "sint64",
+        Type::Uint32 => "uint32",
+        Type::Uint64 => "uint64",
+        Type::Float => "float",
+        Type::Double => "double",
+        Type::String => "string",
+        Type::Bytes => "bytes",
+        _ => return None,
+    })
+}
+
 fn scalar_type(scalar: Scalar) -> (Type, Option<&'static str>) {
     match scalar {
         Scalar::Bool => (Type::Bool, None),

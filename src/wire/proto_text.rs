@@ -3,8 +3,7 @@
 //! Our own API is printed as it was written; a table's file from its descriptor, of which it knows what [`super::descriptor`]
 //! produces and nothing more.
 
-use super::descriptor::TYPES_FILE;
-use prost_types::field_descriptor_proto::Type;
+use super::descriptor::{self, TYPES_FILE};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto};
 use std::fmt::{self, Write};
 
@@ -76,18 +75,7 @@ fn write_field(out: &mut String, field: &FieldDescriptorProto) -> fmt::Result {
 }
 
 fn type_name(field: &FieldDescriptorProto) -> &str {
-    match field.r#type() {
-        Type::Bool => "bool",
-        Type::Sint32 => "sint32",
-        Type::Sint64 => "sint64",
-        Type::Uint32 => "uint32",
-        Type::Uint64 => "uint64",
-        Type::Float => "float",
-        Type::Double => "double",
-        Type::String => "string",
-        Type::Bytes => "bytes",
-        _ => field.type_name().trim_start_matches('.'),
-    }
+    descriptor::keyword(field.r#type()).unwrap_or_else(|| field.type_name().trim_start_matches('.'))
 }
 
 /// A string literal of the protobuf language.

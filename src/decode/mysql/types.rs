@@ -1,4 +1,5 @@
-//! The servers' types onto ours, and tables as TABLE_MAP or the catalogue describe them: both give the same shape.
+//! The servers' types onto the table of `model::types`, and tables as TABLE_MAP or the catalogue describe them: both give the
+//! same shape.
 //!
 //! Surprises: TINYINT(1) is a number like any other, because the log cannot tell it and people store 2 in it; display widths
 //! are left out for the same reason. MariaDB's JSON is a LONGTEXT, and travels as text.
@@ -9,7 +10,8 @@ use super::mariadb::Disguised;
 use super::table_map::{Column, TableMap};
 use crate::model::name::TableName;
 use crate::model::schema::{ColumnShape, Identity, TableShape};
-use crate::model::value_type::{Scalar, ValueType};
+use crate::model::types;
+use crate::model::value_type::ValueType;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -118,28 +120,7 @@ pub fn shape(map: &TableMap, kinds: &[ColumnKind]) -> TableShape {
 
 /// How values of a declared type travel; `None` for a type that is not known.
 pub fn value_type(declared: &str) -> Option<ValueType> {
-    let word = declared.split(['(', ' ']).next().unwrap_or_default();
-    let unsigned = declared.contains(" unsigned");
-    Some(ValueType::Scalar(match word {
-        "tinyint" | "smallint" | "mediumint" | "int" if unsigned => Scalar::UInt32,
-        "tinyint" | "smallint" | "mediumint" | "int" | "year" => Scalar::Int32,
-        "bigint" if unsigned => Scalar::UInt64,
-        "bigint" => Scalar::Int64,
-        "float" => Scalar::Float,
-        "double" => Scalar::Double,
-        "decimal" => Scalar::Decimal,
-        "date" => Scalar::Date,
-        "time" => Scalar::Time,
-        "datetime" => Scalar::LocalDateTime,
-        "timestamp" => Scalar::Instant,
-        "bit" => Scalar::Bits,
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "uuid" | "inet4"
-        | "inet6" => Scalar::String,
-        "json" => Scalar::Json,
-        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "vector" => Scalar::Bytes,
-        geometry if GEOMETRIES.contains(&geometry) => Scalar::Bytes,
-        _ => return None,
-    }))
+    types::mysql(declared).map(|(known, _)| ValueType::Scalar(known.scalar))
 }
 
 /// By the number in the metadata.
@@ -223,6 +204,7 @@ mod tests {
     use super::super::table_map::Dialect;
     use super::super::table_map::tests::example;
     use super::*;
+    use crate::model::value_type::Scalar;
 
     #[test]
     fn the_log_and_the_catalogue_give_one_shape() {

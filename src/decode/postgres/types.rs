@@ -1,4 +1,4 @@
-//! PostgreSQL's types onto ours: the one place that says which type travels how.
+//! PostgreSQL's types as its log names them, onto the table of `model::types`.
 //!
 //! Built-in types are known by OID; the others by the name that a Type message gives them, which for a domain is that of
 //! its base type. What has no typed form travels as the server's text with the type's name.
@@ -6,6 +6,7 @@
 use super::message::{Relation, RelationColumn};
 use crate::model::name::TableName;
 use crate::model::schema::{ColumnShape, Identity, TableShape};
+use crate::model::types;
 use crate::model::value_type::{Scalar, ValueType};
 use postgres_types::Type;
 use std::collections::HashMap;
@@ -34,8 +35,8 @@ impl TypeNames {
 
 /// What a Relation message says of its table. `primary_key` (column names) takes the place of the key flags, which mean
 /// nothing when the replica identity is FULL.
-pub fn shape(relation: &Relation<'_>, types: &TypeNames, primary_key: Option<&[String]>) -> TableShape {
-    let columns = relation.columns.iter().map(|column| column_shape(column, types, primary_key)).collect::<Vec<_>>();
+pub fn shape(relation: &Relation<'_>, names: &TypeNames, primary_key: Option<&[String]>) -> TableShape {
+    let columns = relation.columns.iter().map(|column| column_shape(column, names, primary_key)).collect::<Vec<_>>();
     let identity = match relation.replica_identity {
         b'f' => Identity::Full,
         _ if columns.iter().any(|column| column.key) => Identity::Key,
@@ -44,8 +45,8 @@ pub fn shape(relation: &Relation<'_>, types: &TypeNames, primary_key: Option<&[S
     TableShape { name: TableName::new(relation.schema, relation.table), identity, columns }
 }
 
-fn column_shape(column: &RelationColumn<'_>, types: &TypeNames, primary_key: Option<&[String]>) -> ColumnShape {
-    let type_name = types.name(column.type_oid);
+fn column_shape(column: &RelationColumn<'_>, names: &TypeNames, primary_key: Option<&[String]>) -> ColumnShape {
+    let type_name = names.name(column.type_oid);
     ColumnShape {
         name: column.name.into(),
         value_type: value_type(&type_name),
@@ -66,26 +67,7 @@ pub fn value_type(type_name: &str) -> ValueType {
 }
 
 fn scalar(type_name: &str) -> Option<Scalar> {
-    Some(match type_name {
-        "bool" => Scalar::Bool,
-        "int2" | "int4" => Scalar::Int32,
-        "int8" => Scalar::Int64,
-        "oid" | "xid" | "cid" => Scalar::UInt32,
-        "float4" => Scalar::Float,
-        "float8" => Scalar::Double,
-        "numeric" => Scalar::Decimal,
-        "text" | "varchar" | "bpchar" | "name" | "char" | "uuid" | "xml" => Scalar::String,
-        "bytea" => Scalar::Bytes,
-        "date" => Scalar::Date,
-        "time" => Scalar::Time,
-        "timetz" => Scalar::TimeWithOffset,
-        "timestamp" => Scalar::LocalDateTime,
-        "timestamptz" => Scalar::Instant,
-        "interval" => Scalar::Interval,
-        "json" | "jsonb" => Scalar::Json,
-        "bit" | "varbit" => Scalar::Bits,
-        _ => return None,
-    })
+    types::postgres(type_name).map(|known| known.scalar)
 }
 
 /// The type as the server would print it with its modifier (format_type in src/backend/utils/adt/format_type.c).

@@ -1,21 +1,23 @@
 //! Which type a column has in the target, by the type that its source declares.
 //!
-//! One table for all sources: the names that PostgreSQL prints and those of MySQL and MariaDB never mean two things, but for
-//! the geometries, which travel as another kind of value. Surprises: MySQL's TIME is a span of up to 838 hours, so an interval;
-//! its JSON becomes `json`, because `jsonb` takes no U+0000; its CHAR is `varchar`, since MySQL strips what `character` pads.
+//! By the one table for all sources (`model::types`): the names that PostgreSQL prints and those of MySQL and MariaDB never mean
+//! two things, but for geometries, which travel as another kind of value. Surprises: MySQL's TIME is a span, so an interval; its
+//! JSON becomes `json`, because `jsonb` takes no U+0000; its CHAR is `varchar`, since MySQL strips what `character` pads.
 
 use crate::model::schema::ColumnShape;
+use crate::model::types::{self, Target};
 use crate::model::value_type::{Scalar, ValueType};
 
 /// The column's type in the target.
 pub fn sql_type(column: &ColumnShape) -> String {
     let declared = &*column.declared_type;
     match column.value_type {
-        // Geometries and vectors of MySQL among them, as the server stores them.
-        ValueType::Scalar(Scalar::Bytes) => "bytea".to_owned(),
         ValueType::Scalar(Scalar::Other) if is_of_somebodys_making(declared) => "text".to_owned(),
+        ValueType::Scalar(scalar) => match types::mysql(declared) {
+            Some((known, brackets)) if known.scalar == scalar => of(known.target, declared, brackets),
+            _ => declared.to_owned(),
+        },
         ValueType::Array(_) => declared.to_owned(),
-        _ => of_mysql(declared).unwrap_or_else(|| declared.to_owned()),
     }
 }
 
@@ -26,38 +28,16 @@ fn is_of_somebodys_making(declared: &str) -> bool {
         || ["reg", "aclitem", "pg_"].iter().any(|start| declared.starts_with(start))
 }
 
-/// `None`: the name means the same in PostgreSQL, or is PostgreSQL's.
-fn of_mysql(declared: &str) -> Option<String> {
-    let (word, parameters) = declared.split_at(declared.find(['(', ' ']).unwrap_or(declared.len()));
-    let brackets = || parameters.find(')').and_then(|end| parameters.get(..=end)).unwrap_or_default();
-    let unsigned = parameters.ends_with(" unsigned");
-    Some(match word {
-        "tinyint" | "year" => "smallint".to_owned(),
-        "smallint" if unsigned => "integer".to_owned(),
-        "mediumint" => "integer".to_owned(),
-        "int" if unsigned => "bigint".to_owned(),
-        "int" => "integer".to_owned(),
-        "bigint" if unsigned => "numeric(20,0)".to_owned(),
-        "float" => "real".to_owned(),
-        "double" if parameters != " precision" => "double precision".to_owned(),
-        "decimal" => format!("numeric{}", brackets()),
-        // "time without time zone" is PostgreSQL's.
-        "time" if !parameters.contains(" with") => "interval".to_owned(),
-        "datetime" => with_digits("timestamp", brackets(), " without time zone"),
-        "timestamp" if !parameters.contains(" with") => with_digits("timestamp", brackets(), " with time zone"),
-        // No text of PostgreSQL is of no length.
-        "char" | "varchar" if brackets() != "(0)" => format!("character varying{}", brackets()),
-        "char" | "varchar" | "tinytext" | "mediumtext" | "longtext" | "enum" | "set" => "text".to_owned(),
-        // PostgreSQL would write some of them in another way.
-        "inet4" | "inet6" => "text".to_owned(),
-        _ => return None,
-    })
-}
-
-/// MySQL has no digits of a second where none are said, PostgreSQL six.
-fn with_digits(name: &str, brackets: &str, zone: &str) -> String {
-    let brackets = if brackets.is_empty() { "(0)" } else { brackets };
-    format!("{name}{brackets}{zone}")
+fn of(target: Target, declared: &str, brackets: &str) -> String {
+    match target {
+        Target::Same => declared.to_owned(),
+        Target::Is(name) => name.to_owned(),
+        Target::With(name) => format!("{name}{brackets}"),
+        Target::Digits(name, rest) if brackets.is_empty() => format!("{name}(0){rest}"),
+        Target::Digits(name, rest) => format!("{name}{brackets}{rest}"),
+        Target::Varying if brackets == "(0)" => "text".to_owned(),
+        Target::Varying => format!("character varying{brackets}"),
+    }
 }
 
 #[cfg(test)]
