@@ -10,7 +10,8 @@ packages=(
   gcc g++ make   # RocksDB, jemalloc and ring
   pkg-config
   postgresql-15  # the tests and the demo start servers of their own
-  python3        # tests of generated clients, the demo's check
+  python3        # the demo's check
+  python3-grpcio protobuf-compiler protobuf-compiler-grpc  # the test of a generated client
 )
 
 missing=()

@@ -11,6 +11,7 @@ mod mysql;
 mod mysql_attach;
 mod mysql_target;
 mod power_cut;
+mod python_client;
 mod random_values;
 mod rehearsal;
 mod snapshot;

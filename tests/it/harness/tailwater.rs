@@ -295,7 +295,13 @@ impl Door {
         Ok((status, body.to_owned()))
     }
 
-    fn operator_token(&self) -> String {
+    /// The gRPC listener's.
+    pub fn port(&self) -> u16 {
+        let address = self.address("grpc").expect("it listens");
+        address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address ends with its port")
+    }
+
+    pub fn operator_token(&self) -> String {
         fs::read_to_string(self.data_dir.join("operator.token")).unwrap_or_default().trim().to_owned()
     }
 
