@@ -1,4 +1,4 @@
-# make build | check | test | demo | soak | help
+# make build | check | test | demo | bench | soak | help
 
 # One target directory for all checkouts: RocksDB takes minutes to compile.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/tailwater/target
@@ -6,13 +6,14 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/tailwater/target
 CARGO_FLAGS := --release --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build check fmt lint doc deny test demo soak
+.PHONY: help setup tools build check fmt lint doc deny test demo bench soak
 
 help:
 	@echo "make build   the binary, in $(CARGO_TARGET_DIR)/release/tailwater"
 	@echo "make demo    the main job on a throw-away PostgreSQL, with a kill -9 in the middle"
 	@echo "make check   formatting, lints, documentation, dependencies: the inner loop"
 	@echo "make test    every test, against real servers"
+	@echo "make bench   each way beside its peer: times, ratios, CPU and memory"
 	@echo "make soak    long fault loops"
 	@echo "make setup   installs what is missing on Debian (the targets above call it)"
 	@echo "make tools   installs cargo-deny and cargo-nextest"
@@ -53,6 +54,10 @@ test: setup
 
 demo: build
 	@deploy/demo.sh
+
+# BENCH_ROUNDS and BENCH_TURNS make it smaller; BENCH="mysql" measures one way alone.
+bench: setup
+	cargo test $(CARGO_FLAGS) --test bench -- $(BENCH)
 
 # The fault loops of the tests, many more times: TAILWATER_SOAK is the number of kills.
 soak: setup

@@ -139,6 +139,12 @@ fn servers() -> PathBuf {
     std::env::var("TAILWATER_SERVERS").map_or_else(|_| home(), PathBuf::from)
 }
 
+/// Where a kind's client programs are.
+#[allow(dead_code, reason = "for the bench")]
+pub fn programs(kind: Kind) -> PathBuf {
+    kind.home().map_or_else(|| "/usr/bin".into(), |home| home.join("bin"))
+}
+
 pub struct Server {
     pub kind: Kind,
     dir: TempDir,

@@ -78,7 +78,11 @@ impl Postgres {
 
     /// A server of another origin: its system identifier is not that of the others.
     pub async fn start_another() -> Self {
-        Self::from_template(Arc::new(Template::make()), "").await
+        Self::start_another_with("").await
+    }
+
+    pub async fn start_another_with(settings: &str) -> Self {
+        Self::from_template(Arc::new(Template::make()), settings).await
     }
 
     /// With lines for `postgresql.conf` beside the usual ones.

@@ -155,6 +155,11 @@ impl Tailwater {
         process::wait(&mut child, STOP_WITHIN)
     }
 
+    #[allow(dead_code, reason = "for the bench")]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().expect("the child is ours").is_none())
     }
