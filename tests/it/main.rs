@@ -14,6 +14,7 @@ mod power_cut;
 mod python_client;
 mod random_values;
 mod rehearsal;
+mod size;
 mod snapshot;
 mod surprises;
 mod target;

@@ -18,6 +18,7 @@ mod idle;
 mod policy;
 mod preflight;
 mod publication;
+mod relay;
 mod renewed;
 mod session;
 mod side;

@@ -113,7 +113,7 @@ impl Connection {
     /// # Errors
     /// Any [`Fault`] of transport or login.
     pub async fn open(endpoint: &PostgresEndpoint, purpose: Purpose) -> Result<Self, Fault> {
-        let transport = transport::open(endpoint).await?;
+        let transport = transport::open(endpoint, purpose).await?;
         let security = startup::Security { private: transport.private, channel_binding: transport.channel_binding };
         let (read, mut write) = tokio::io::split(transport.stream);
         let mut frames = Frames::new(read, endpoint.silence_max);

@@ -4,6 +4,8 @@
 //! byte, so that nothing an attacker sent before the handshake can count as being inside it.
 
 use super::fault::Fault;
+use super::relay::Relay;
+use super::simple_query::Purpose;
 use super::tls;
 use crate::config::{Host, PostgresEndpoint, Tls};
 use crate::model::code;
@@ -47,22 +49,36 @@ fn socket_path(directory: &Path, port: u16) -> String {
 
 /// # Errors
 /// [`Fault::Connect`] and [`Fault::Tls`]; [`Fault::Retry`] when the server does not do TLS.
-pub async fn open(endpoint: &PostgresEndpoint) -> Result<Transport, Fault> {
+pub async fn open(endpoint: &PostgresEndpoint, purpose: Purpose) -> Result<Transport, Fault> {
     let too_long = |_| Fault::Connect { address: address(endpoint), source: io::ErrorKind::TimedOut.into() };
-    timeout(CONNECT_MAX, connect(endpoint)).await.map_err(too_long)?
+    timeout(CONNECT_MAX, connect(endpoint, purpose)).await.map_err(too_long)?
 }
 
-async fn connect(endpoint: &PostgresEndpoint) -> Result<Transport, Fault> {
+async fn connect(endpoint: &PostgresEndpoint, purpose: Purpose) -> Result<Transport, Fault> {
     let failed = |source| Fault::Connect { address: address(endpoint), source };
     match &endpoint.host {
         Host::Unix(directory) => {
             let stream = UnixStream::connect(socket_path(directory, endpoint.port)).await.map_err(failed)?;
-            Ok(Transport { stream: Box::new(stream), private: true, channel_binding: None })
+            let stream: Stream = match purpose {
+                Purpose::Queries => Box::new(stream),
+                Purpose::Replication => {
+                    let socket = stream.into_std().map_err(failed)?;
+                    Box::new(Relay::over(move || UnixStream::from_std(socket)).map_err(failed)?)
+                }
+            };
+            Ok(Transport { stream, private: true, channel_binding: None })
         }
         Host::Tcp(host) => {
             let stream = tcp(host, endpoint.port).await.map_err(failed)?;
+            let stream: Stream = match purpose {
+                Purpose::Queries => Box::new(stream),
+                Purpose::Replication => {
+                    let socket = stream.into_std().map_err(failed)?;
+                    Box::new(Relay::over(move || TcpStream::from_std(socket)).map_err(failed)?)
+                }
+            };
             match &endpoint.tls {
-                Tls::Disable => Ok(Transport { stream: Box::new(stream), private: false, channel_binding: None }),
+                Tls::Disable => Ok(Transport { stream, private: false, channel_binding: None }),
                 Tls::VerifyFull { ca_file } => encrypt(endpoint, stream, host, ca_file.as_deref()).await,
             }
         }
@@ -85,7 +101,7 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 
 async fn encrypt(
     endpoint: &PostgresEndpoint,
-    mut stream: TcpStream,
+    mut stream: Stream,
     host: &str,
     ca_file: Option<&Path>,
 ) -> Result<Transport, Fault> {

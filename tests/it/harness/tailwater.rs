@@ -155,7 +155,6 @@ impl Tailwater {
         process::wait(&mut child, STOP_WITHIN)
     }
 
-    #[allow(dead_code, reason = "for the bench")]
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
     }

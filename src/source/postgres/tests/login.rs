@@ -73,7 +73,13 @@ async fn tls_checks_certificate_and_name_and_binds_scram_to_it() {
     };
     let good = with("good.pem", made.cert.pem(), "localhost", "proved");
     assert_eq!(who(&good).await.expect("in"), "proved");
-    assert!(crate::source::postgres::transport::open(&good.endpoint).await.expect("TLS").channel_binding.is_some());
+    assert!(
+        crate::source::postgres::transport::open(&good.endpoint, Purpose::Replication)
+            .await
+            .expect("TLS")
+            .channel_binding
+            .is_some()
+    );
     assert_eq!(who(&with("good.pem", made.cert.pem(), "localhost", "clear")).await.expect("in"), "clear");
     let untrusted = with("other.pem", other.cert.pem(), "localhost", "proved");
     assert_eq!(code_of(who(&untrusted).await), code::TLS_FAILED.as_str());
