@@ -3,12 +3,17 @@
 use super::error::Error;
 use crate::model::code;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const LOCK: &str = "lock";
+/// How long the process before may take to be gone.
+const HELD_MAX: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Holds the directory until it is dropped; the kernel lets go even after `kill -9`.
 pub(super) struct DataDir {
@@ -23,9 +28,9 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refused)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(refused)?;
         let lock = File::options().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(refused)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match lock_within(&lock, HELD_MAX) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Errno::WOULDBLOCK) => {
                 let message = format!("{} is in use by another process", path.display());
                 Err(Error::refused(code::APP_DATA_DIR_IN_USE, message))
             }
@@ -40,6 +45,17 @@ impl DataDir {
     /// Where the journal lives.
     pub fn journal(&self) -> PathBuf {
         journal_path(&self.path)
+    }
+}
+
+/// A process that was killed holds its lock until the kernel has taken it apart.
+fn lock_within(lock: &File, patience: Duration) -> Result<(), Errno> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+            other => return other,
+        }
     }
 }
 

@@ -111,18 +111,33 @@ fn sources(sources: &[SourceStatus]) -> String {
     table.to_string()
 }
 
-/// While some copy is not done: those, and how they come on.
-fn copies(sources: &[SourceStatus]) -> Option<Table> {
+/// So many that only wait for their turn are named.
+pub(super) const WAITING_SHOWN: usize = 5;
+
+/// While some copy is not done: those, and how they come on; of those that only wait for their turn a few.
+fn copies(sources: &[SourceStatus]) -> Option<String> {
     let mut table = Table::new(&["COPY", "STATE", "ROWS", "OF ABOUT", "PERCENT", "ROWS/S", "LEFT", "WAITS FOR"]);
-    let mut open = false;
+    let (mut open, mut waiting) = (false, 0_usize);
     for source in sources {
         for captured in &source.tables {
             let Some(copy) = captured.copy.as_ref().filter(|copy| copy.state() != CopyState::Done) else { continue };
             open = true;
-            table.row(copy_row(format!("{}.{}.{}", source.system, captured.schema, captured.table), copy));
+            let only_waits = copy.state() == CopyState::Wanted && copy.waits_for.is_empty();
+            waiting += usize::from(only_waits);
+            if !only_waits || waiting <= WAITING_SHOWN {
+                table.row(copy_row(format!("{}.{}.{}", source.system, captured.schema, captured.table), copy));
+            }
         }
     }
-    open.then_some(table)
+    open.then(|| table.to_string() + &more(waiting, "copies are wanted"))
+}
+
+/// What a list leaves out.
+pub(super) fn more(all: usize, what: &str) -> String {
+    match all.saturating_sub(WAITING_SHOWN) {
+        0 => String::new(),
+        left_out => format!("and {left_out} more {what}\n"),
+    }
 }
 
 fn copy_row(name: String, copy: &CopyStatus) -> Vec<String> {

@@ -6,6 +6,7 @@ mod added;
 mod backoff;
 pub mod mysql;
 pub mod postgres;
+mod put_off;
 pub mod status;
 
 pub use backoff::Backoff;

@@ -28,7 +28,8 @@ the type's name, nothing lost. In a target PostgreSQL's own keep their type, tho
 ";
 const OF_MYSQL: &str = "## MySQL and MariaDB
 
-Text arrives as UTF-8. A column of a type or character set that is not read halts its source with TW-MYS-015 instead of being guessed at.
+Text of every character set arrives as UTF-8, by the server's own conversion. A column of a type that is not read halts its source with
+TW-MYS-015 instead of being guessed at.
 
 ";
 

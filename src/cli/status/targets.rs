@@ -1,5 +1,6 @@
 //! The targets of a status, for people.
 
+use super::{WAITING_SHOWN, more};
 use crate::cli::table::Table;
 use crate::wire::api::v1::{Problem, TargetState, TargetStatus, TargetTableState, TargetTableStatus};
 
@@ -20,14 +21,18 @@ pub(in crate::cli) fn text(targets: &[TargetStatus]) -> String {
     }
     let mut text = table.to_string();
     let mut table = Table::new(&["TARGET TABLE", "STATE"]);
-    let unready = |target: &&TargetStatus| target.tables.iter().any(is_unready);
-    for target in targets.iter().filter(unready) {
+    let mut waiting = 0;
+    for target in targets {
         for one in target.tables.iter().filter(|table| is_unready(table)) {
-            table.row(vec![format!("{}/{}", target.target, name(one)), table_state(one.state()).to_owned()]);
+            let only_waits = one.state() == TargetTableState::Waiting;
+            waiting += usize::from(only_waits);
+            if !only_waits || waiting <= WAITING_SHOWN {
+                table.row(vec![format!("{}/{}", target.target, name(one)), table_state(one.state()).to_owned()]);
+            }
         }
     }
-    if targets.iter().any(|target| unready(&target)) {
-        text += &format!("\n{table}");
+    if targets.iter().any(|target| target.tables.iter().any(is_unready)) {
+        text += &format!("\n{table}{}", more(waiting, "tables wait for their copies"));
     }
     text
 }

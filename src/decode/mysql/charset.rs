@@ -1,9 +1,10 @@
 //! Text in the server's character sets, to UTF-8.
 //!
 //! The decoder knows UTF-8, UTF-16 and UTF-32. What a byte of a single-byte set stands for is asked of the server
-//! once, so that it is exactly what its own CONVERT says: MySQL's latin1, for one, is nobody else's. The multi-byte sets of East
-//! Asia are not read.
+//! once, and what the sequences of a multi-byte set of East Asia stand for where one is used, so that it is exactly what its own
+//! CONVERT says: MySQL's latin1, for one, is nobody else's.
 
+use super::multibyte::Multibyte;
 use std::sync::Arc;
 
 /// How a character set's bytes become UTF-8.
@@ -15,6 +16,7 @@ pub enum Charset {
     Utf8,
     /// One character a byte.
     Table(Arc<[char; 256]>),
+    Multibyte(Arc<Multibyte>),
     Utf16,
     Utf16Le,
     Utf32,
@@ -37,8 +39,8 @@ impl Charset {
     pub fn bytes_max(&self, name: &str) -> u16 {
         match (self, name) {
             (Self::Binary | Self::Table(_), _) => 1,
-            (_, "ucs2") => 2,
-            (_, "utf8" | "utf8mb3") => 3,
+            (_, "ucs2" | "big5" | "cp932" | "euckr" | "gb2312" | "gbk" | "sjis") => 2,
+            (_, "utf8" | "utf8mb3" | "eucjpms" | "ujis") => 3,
             _ => 4,
         }
     }
@@ -54,6 +56,14 @@ impl Charset {
             }
             Self::Table(table) => {
                 text.iter().for_each(|byte| push(table.get(usize::from(*byte)).copied().unwrap_or('?'), out));
+            }
+            Self::Multibyte(set) => {
+                let mut rest = text;
+                while !rest.is_empty() {
+                    let (character, bytes) = set.first(rest)?;
+                    push(character, out);
+                    rest = rest.get(bytes..)?;
+                }
             }
             Self::Utf16 => append_utf16(text, u16::from_be_bytes, out)?,
             Self::Utf16Le => append_utf16(text, u16::from_le_bytes, out)?,

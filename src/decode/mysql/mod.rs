@@ -11,6 +11,7 @@ pub mod gtid;
 pub mod json;
 pub mod mariadb;
 pub mod moved;
+pub mod multibyte;
 pub mod query;
 mod reader;
 pub mod rows;

@@ -10,6 +10,7 @@ mod cell;
 mod connection;
 mod failure;
 mod fold;
+mod lag;
 mod ledger;
 mod names;
 mod plan;
@@ -97,6 +98,7 @@ pub fn spawn(
         reporter: reporter.clone(),
         stop,
     };
+    tokio::spawn(lag::watch(journal.clone(), reporter.clone(), context.stop.clone()));
     let join = tokio::spawn(watched(supervise::run(context, obeyed), reporter));
     TargetHandle { status, commands, join }
 }

@@ -21,7 +21,6 @@ use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::position::Sequence;
 use crate::model::problem::Problem;
-use crate::model::time::UnixMicros;
 use crate::source::postgres::Fault;
 use crate::wire::api::v1::Changes;
 use prost::Message as _;
@@ -52,7 +51,6 @@ pub struct Session<'a> {
     /// Rows written since the last commit.
     changes: u64,
     /// Commit time of the last transaction gathered.
-    last_commit: UnixMicros,
     moved_at: Instant,
     refused: BTreeMap<String, Problem>,
     /// A table's record changed since the status was told.
@@ -183,7 +181,6 @@ impl<'a> Session<'a> {
             gathered: sequence,
             bytes_total: 0,
             changes: 0,
-            last_commit: UnixMicros(0),
             moved_at: Instant::now(),
             refused: BTreeMap::new(),
             untold: true,
@@ -261,7 +258,6 @@ impl<'a> Session<'a> {
         }
         self.gathered = header.sequence;
         self.bytes_total = header.bytes_total;
-        self.last_commit = header.commit_time;
         Ok(())
     }
 
@@ -281,8 +277,7 @@ impl<'a> Session<'a> {
         self.sequence = self.gathered;
         self.moved_at = Instant::now();
         self.follower.applied(self.bytes_total);
-        let waits_since = self.reader.ready().then_some(self.last_commit);
-        self.context.reporter.applied(self.sequence, std::mem::take(&mut self.changes), waits_since);
+        self.context.reporter.applied(self.sequence, std::mem::take(&mut self.changes));
         if std::mem::take(&mut self.untold) {
             self.show();
             self.ask_for_copies().await?;
@@ -330,7 +325,7 @@ impl<'a> Session<'a> {
                 Err(problem) => self.refuse(source, problem),
             }
         }
-        self.context.reporter.applied(self.sequence, 0, None);
+        self.context.reporter.applied(self.sequence, 0);
         self.show();
         self.ask_for_copies().await
     }

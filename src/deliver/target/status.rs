@@ -123,16 +123,24 @@ impl Reporter {
         self.status.send_modify(|status| status.reconnects += 1);
     }
 
-    /// Everything up to `sequence` is committed there, `rows` of them since the last call; what comes next is that old.
-    pub fn applied(&self, sequence: Sequence, rows: u64, waits_since: Option<UnixMicros>) {
+    pub fn sequence(&self) -> Sequence {
+        self.status.borrow().sequence
+    }
+
+    /// The oldest transaction that is not applied was committed then.
+    pub fn waits(&self, since: Option<UnixMicros>) {
+        self.status.send_if_modified(|status| std::mem::replace(&mut status.waits_since, since) != since);
+        self.metrics.lag_seconds.set(self.status.borrow().lag_seconds(UnixMicros::now()));
+    }
+
+    /// Everything up to `sequence` is committed there, `rows` of them since the last call.
+    pub fn applied(&self, sequence: Sequence, rows: u64) {
         self.metrics.rows.increment(rows);
         self.metrics.sequence.set(sequence.0 as f64);
         self.status.send_modify(|status| {
             status.sequence = sequence;
             status.rows += rows;
-            status.waits_since = waits_since;
         });
-        self.metrics.lag_seconds.set(self.status.borrow().lag_seconds(UnixMicros::now()));
     }
 
     pub fn tables<'a>(&self, tables: impl Iterator<Item = &'a Table>, refused: &BTreeMap<String, Problem>) {

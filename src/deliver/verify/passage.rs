@@ -33,6 +33,7 @@ pub struct Passage<'a, P> {
     target: SystemName,
     /// Without anything moving.
     wait: Duration,
+    has_passed: bool,
 }
 
 /// How far things are.
@@ -46,7 +47,7 @@ pub struct Passed {
 
 impl<'a, P: Progress> Passage<'a, P> {
     pub fn new(progress: &'a mut P, system: &SystemName, target: &SystemName, wait: Duration) -> Self {
-        Self { progress, system: system.clone(), target: target.clone(), wait }
+        Self { progress, system: system.clone(), target: target.clone(), wait, has_passed: false }
     }
 
     pub fn wait(&self) -> Duration {
@@ -60,6 +61,18 @@ impl<'a, P: Progress> Passage<'a, P> {
     pub async fn passed(&mut self, source: &mut Source) -> Result<Passed, Trouble> {
         let mark = source.mark().await?;
         self.passes(&mark).await.map_err(Trouble::Pair)
+    }
+
+    /// The same once for all tables: so what was on its way for long is there. What is committed later is looked at again anyway.
+    ///
+    /// # Errors
+    /// As [`Self::passed`].
+    pub async fn passed_once(&mut self, source: &mut Source) -> Result<(), Trouble> {
+        if !self.has_passed {
+            self.passed(source).await?;
+            self.has_passed = true;
+        }
+        Ok(())
     }
 
     async fn passes(&mut self, mark: &Mark) -> Result<Passed, Problem> {

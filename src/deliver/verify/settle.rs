@@ -68,7 +68,7 @@ impl<'a, 'p, P: Progress> Suspects<'a, 'p, P> {
         mut sides: Sides,
         tally: &'a mut Tally,
     ) -> Result<Self, Trouble> {
-        passage.passed(&mut sides.source).await?;
+        passage.passed_once(&mut sides.source).await?;
         Ok(Self { layout, passage, sides, keys: HashSet::new(), tally })
     }
 

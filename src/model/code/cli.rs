@@ -91,7 +91,7 @@ codes! {
         what: "A database could not be read while it was verified.",
         why: "The connection broke, or the server refused the query, for example because the role may not SELECT from the table.",
         evidence: "The message names the system or target and holds the server's words.",
-        next: "Mend what the server says, for example GRANT SELECT ON the table TO the role, and verify again.",
+        next: "Mend what the server says (start it if it is down, GRANT SELECT ON the table TO the role if it refuses), and verify again.",
     }
     VERIFY_SHAPES_DIFFER = "TW-CLI-016" {
         what: "The table is not laid out alike in the source and in the target.",
@@ -103,7 +103,7 @@ codes! {
         what: "The target does not have the table as a whole, so it was not compared.",
         why: "Its copy has not begun or is under way, or the table is halted in the target.",
         evidence: "tailwater status shows the copy, or the code of the halt.",
-        next: "Wait until the table is ready; if it is halted: tailwater explain CODE with the code in the message.",
+        next: "Wait until the table is ready. If it is halted: mend what the code in the message says, then tailwater resync TARGET TABLE.",
     }
     VERIFY_NOTHING = "TW-CLI-018" {
         what: "Nothing that the configuration sends to a target is meant by the options of verify.",
@@ -115,7 +115,7 @@ codes! {
         what: "The target's table is not the same as the source's.",
         why: "Each difference was looked at again while the source's row stayed the same and after the target had passed it: it does not pass by itself.",
         evidence: "The report names each row by its key, and the columns that differ; the values are in the two databases.",
-        next: "Find out who wrote to the target beside Tailwater. Then tailwater resync TARGET TABLE makes the table anew from the source.",
+        next: "If the source's table has no replica identity (TW-SRC-030), its updates and deletes do not come: give it one. Else find out who wrote to the target beside Tailwater. Then tailwater resync TARGET TABLE makes the table anew from the source.",
     }
     VERIFY_UNSETTLED = "TW-CLI-020" {
         what: "Rows changed so often while they were compared that nothing can be said of them.",

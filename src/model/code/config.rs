@@ -85,7 +85,7 @@ codes! {
         what: "A password's environment variable is not set, or its file cannot be read or is empty.",
         why: "Passwords are read once, at start, so that a missing one is found now and not at the next reconnect.",
         evidence: "The message names the variable or the file.",
-        next: "Set the variable in the service's environment, or put the password into the file.",
+        next: "Set the variable in the service's environment, or write the password alone into the file that `password: {file: PATH}` names.",
     }
     CONFIG_UNKNOWN_ROLE = "TW-CFG-015" {
         what: "A role that `roles` does not list.",

@@ -6,14 +6,14 @@ codes! {
     SERVER_UNREACHABLE = "TW-SRC-001" {
         what: "the source's server cannot be reached, or the connection to it broke",
         why: "Networks and servers go away; Tailwater connects again by itself, for ever, and nothing is lost meanwhile.",
-        evidence: "`tailwater status` shows the address and the last error; try `psql` with the same host, port, user and database.",
+        evidence: "`tailwater status` shows the address and the last error; try `psql`, `mysql` or `mariadb` with the same host, port, user and database.",
         next: "Nothing, if the server is on its way back. Else check `host`, `port` and the network.",
     }
     AUTHENTICATION_FAILED = "TW-SRC-002" {
         what: "the source's server does not let Tailwater's user in",
-        why: "The password is wrong or missing, or pg_hba.conf has no line for this user, database and address. It is tried again every 10 s.",
-        evidence: "The server's log names the line of pg_hba.conf that decided.",
-        next: "Mend `password` in the config and restart, or mend the role or pg_hba.conf on the server: ALTER ROLE … PASSWORD '…'; SELECT pg_reload_conf();",
+        why: "There is no such user, its password is wrong or missing, or the server has no rule for it from this address. It is tried again every 10 s.",
+        evidence: "PostgreSQL's log names the line of pg_hba.conf that decided. MySQL and MariaDB choose the account whose host fits best: SELECT user, host FROM mysql.user; an account without a name ('' at localhost) goes before 'tailwater'@'%'.",
+        next: "Mend `password` in the config and restart. PostgreSQL: CREATE ROLE tailwater LOGIN REPLICATION PASSWORD '…'; or ALTER ROLE, or pg_hba.conf and SELECT pg_reload_conf(); MySQL and MariaDB: CREATE USER or ALTER USER tailwater@'…' IDENTIFIED BY '…'; or DROP USER ''@localhost;",
     }
     DATABASE_MISSING = "TW-SRC-003" {
         what: "the source's server has no such database",
@@ -23,9 +23,9 @@ codes! {
     }
     PERMISSION_MISSING = "TW-SRC-004" {
         what: "Tailwater's user may not do something that it needs to",
-        why: "It needs REPLICATION, for its publications either ownership of the tables or publications made by their owner, and SELECT on tables that are copied. Going on without would miss changes.",
+        why: "PostgreSQL: it needs REPLICATION, for its publications either ownership of the tables or publications made by their owner, and SELECT on tables that are copied. MySQL and MariaDB: REPLICATION SLAVE, REPLICATION CLIENT, SELECT and, on MySQL, LOCK TABLES. Going on without would miss changes.",
         evidence: "The message names what was refused, and the SQL that would mend it.",
-        next: "As the owner or a superuser run the SQL in the message, for example: ALTER ROLE tailwater REPLICATION; then restart.",
+        next: "As the owner or a superuser run the SQL in the message. A source that is halted then needs a restart; a table or a copy that waits goes on by itself.",
     }
     WAL_LEVEL_NOT_LOGICAL = "TW-SRC-005" {
         what: "the source's server does not write what logical decoding needs",
@@ -174,7 +174,7 @@ codes! {
     NOTHING_MATCHES = "TW-SRC-029" {
         what: "a pattern of `tables.include` matches no table",
         why: "It may be misspelt, the table may not exist yet, or it is in another database. Nothing of it would be captured.",
-        evidence: "SELECT schemaname, tablename FROM pg_tables; names are compared as they are there, upper and lower case apart.",
+        evidence: "SELECT table_schema, table_name FROM information_schema.tables; names are compared as they are there, upper and lower case apart.",
         next: "Correct the pattern in the config. If the table is still to come, nothing needs to be done: it is found when it exists.",
     }
     IDENTITY_MISSING = "TW-SRC-030" {

@@ -9,6 +9,7 @@ use super::fault::Fault;
 use crate::config::{Flavour, MysqlSystem};
 use crate::decode::mysql::charset::Charset;
 use crate::decode::mysql::mariadb::Disguised;
+use crate::decode::mysql::multibyte::Multibyte;
 use crate::decode::mysql::types::{self, Charsets};
 use crate::model::code;
 use crate::model::name::TableName;
@@ -148,7 +149,62 @@ pub async fn charsets(connection: &mut Connection, flavour: Flavour) -> Result<C
             charsets.learn_charset(name, Charset::Table(Arc::new(table)));
         }
     }
+    for row in connection.rows(USED).await? {
+        let name = row.some(0)?;
+        if charsets.charset(name).is_none() {
+            let set = sequences_of(connection, name).await?;
+            charsets.learn_charset(name, Charset::Multibyte(Arc::new(set)));
+        }
+    }
     Ok(charsets)
+}
+
+const USED: &str = "SELECT DISTINCT character_set_name FROM information_schema.columns WHERE character_set_name IS NOT NULL \
+     AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')";
+
+/// First and last of each byte of the sequences that the multi-byte sets have: of one byte, of two, EUC-JP's of three and those
+/// of GB 18030 that follow no rule.
+const SEQUENCES: [&[(u8, u8)]; 4] = [
+    &[(0x00, 0xFF)],
+    &[(0x80, 0xFF), (0x30, 0xFF)],
+    &[(0x8F, 0x8F), (0xA1, 0xFE), (0xA1, 0xFE)],
+    &[(0x81, 0x84), (0x30, 0x39), (0x81, 0xFE), (0x30, 0x39)],
+];
+
+/// What each sequence of a multi-byte character set stands for, by the server's own conversion.
+async fn sequences_of(connection: &mut Connection, charset: &str) -> Result<Multibyte, Fault> {
+    const UNKNOWN: u32 = '?' as u32;
+    let mut set = Multibyte::default();
+    for ranges in SEQUENCES {
+        let names = ["a", "b", "c", "d"];
+        let bytes: Vec<_> = names.iter().zip(ranges).map(|(name, _)| format!("LPAD(HEX({name}.n), 2, '0')")).collect();
+        let tables: Vec<_> = names.iter().zip(ranges).map(|(name, _)| format!("d {name}")).collect();
+        let within: Vec<_> =
+            names.iter().zip(ranges).map(|(name, (from, to))| format!("{name}.n BETWEEN {from} AND {to}")).collect();
+        let sql = format!(
+            "WITH RECURSIVE d(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM d WHERE n < 255) \
+             SELECT x, HEX(CONVERT(CONVERT(UNHEX(x) USING {charset}) USING utf32)) FROM \
+             (SELECT CONCAT({}) AS x FROM {} WHERE {}) AS sequences",
+            bytes.join(", "),
+            tables.join(" CROSS JOIN "),
+            within.join(" AND "),
+        );
+        for row in connection.rows(&sql).await? {
+            // What is no sequence of the set is null, or question marks.
+            let Some(digits) = row.text(1).filter(|digits| digits.len() == 8) else { continue };
+            let (sequence, code) = (unhex(row.some(0)?), u32::from_str_radix(digits, 16).ok());
+            let is_known = |code: &u32| *code != UNKNOWN || sequence == b"?";
+            if let Some(character) = code.filter(is_known).and_then(char::from_u32) {
+                set.learn(&sequence, character);
+            }
+        }
+    }
+    Ok(set)
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    digits.as_bytes().chunks(2).filter_map(byte).collect()
 }
 
 /// What each byte of a single-byte character set stands for, by the server's own conversion.

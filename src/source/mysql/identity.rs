@@ -48,13 +48,21 @@ const MYSQL: &str = "@@global.server_uuid, @@global.gtid_executed, @@global.gtid
      @@global.enforce_gtid_consistency, @@global.binlog_row_value_options, @@global.binlog_transaction_compression";
 
 /// # Errors
-/// Those of the connection, and [`Fault::Halt`] for a server of the other kind.
-pub async fn read(connection: &mut Connection, flavour: Flavour) -> Result<Server, Fault> {
+/// As [`read`].
+pub async fn is_of(connection: &mut Connection, flavour: Flavour) -> Result<(), Fault> {
     let version = connection.row("SELECT VERSION()").await?;
     let version = version.some(0)?;
-    if version.contains("MariaDB") != (flavour == Flavour::Mariadb) {
-        return halt(code::FLAVOUR_WRONG, format!("the server's version is {version}"));
+    if version.contains("MariaDB") == (flavour == Flavour::Mariadb) {
+        Ok(())
+    } else {
+        halt(code::FLAVOUR_WRONG, format!("the server's version is {version}"))
     }
+}
+
+/// # Errors
+/// Those of the connection, and [`Fault::Halt`] for a server of the other kind.
+pub async fn read(connection: &mut Connection, flavour: Flavour) -> Result<Server, Fault> {
+    is_of(connection, flavour).await?;
     match flavour {
         Flavour::Mysql => mysql(connection).await,
         Flavour::Mariadb => mariadb::server(connection).await,

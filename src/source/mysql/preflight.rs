@@ -36,6 +36,7 @@ impl Look<'_> {
     /// What kept it from looking further.
     async fn at_everything(&mut self) -> Result<(), Fault> {
         let mut connection = Connection::open(&self.system.endpoint).await?;
+        identity::is_of(&mut connection, self.system.flavour).await?;
         self.at_rights(&mut connection).await?;
         let tables = catalogue::configured(&mut connection, self.system).await?;
         self.at_patterns(&tables);
@@ -56,9 +57,14 @@ impl Look<'_> {
     async fn at_rights(&mut self, connection: &mut Connection) -> Result<(), Fault> {
         let mut grants = String::new();
         for row in connection.rows("SHOW GRANTS").await? {
-            grants += &row.some(0)?.to_ascii_uppercase();
-            grants.push('\n');
+            let grant = row.some(0)?.to_ascii_uppercase();
+            // MariaDB lists what everybody may do in the test databases, too.
+            if !grant.ends_with(" TO PUBLIC") {
+                grants += &grant;
+                grants.push('\n');
+            }
         }
+        let user = account(connection.row("SELECT CURRENT_USER()").await?.some(0)?);
         let all = grants.contains("GRANT ALL PRIVILEGES ON *.*");
         let monitor = match self.system.flavour {
             Flavour::Mysql => ["REPLICATION CLIENT", "REPLICATION CLIENT"],
@@ -72,18 +78,17 @@ impl Look<'_> {
         if lacking(&monitor) {
             wanted.push("REPLICATION CLIENT");
         }
-        let user = &self.system.endpoint.user;
         if !wanted.is_empty() {
             let wanted = wanted.join(", ");
-            let sql = format!("GRANT {wanted} ON *.* TO {};", identifier(user));
-            self.error(code::PERMISSION_MISSING, format!("{user:?} has no {wanted}"), [sql]);
+            let sql = format!("GRANT {wanted} ON *.* TO {user};");
+            self.error(code::PERMISSION_MISSING, format!("{user} has no {wanted}"), [sql]);
         }
         if lacking(&["SELECT"]) {
-            let sql = format!("GRANT SELECT, LOCK TABLES ON *.* TO {};", identifier(user));
-            self.error(code::PERMISSION_MISSING, format!("{user:?} may read no table"), [sql]);
+            let sql = format!("GRANT SELECT, LOCK TABLES ON *.* TO {user};");
+            self.error(code::PERMISSION_MISSING, format!("{user} may read no table"), [sql]);
         } else if self.system.flavour == Flavour::Mysql && lacking(&["LOCK TABLES"]) {
-            let sql = format!("GRANT LOCK TABLES ON *.* TO {};", identifier(user));
-            let message = format!("{user:?} has no LOCK TABLES, which copies of tables need for two statements");
+            let sql = format!("GRANT LOCK TABLES ON *.* TO {user};");
+            let message = format!("{user} has no LOCK TABLES, which copies of tables need for two statements");
             self.warning(code::PERMISSION_MISSING, message, [sql]);
         }
         Ok(())
@@ -153,6 +158,12 @@ impl Look<'_> {
         let finding = Finding::warning(self.system.name.as_str(), Problem::new(code, message));
         self.found.push(finding.mended_by(sql));
     }
+}
+
+/// The account that the server took the login for, as SQL: which host it is of is the server's choice.
+fn account(current_user: &str) -> String {
+    let (user, host) = current_user.rsplit_once('@').unwrap_or((current_user, "%"));
+    format!("{}@{}", identifier(user), identifier(host))
 }
 
 fn problem(fault: &Fault) -> Problem {

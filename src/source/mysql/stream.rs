@@ -5,6 +5,7 @@
 
 use super::assemble::{Assembly, Captured, Completed, MovedNames, Step, Table};
 use super::catalogue;
+use super::connection::Connection;
 use super::copy::{Copier, Request};
 use super::dump::{Dump, Logged};
 use super::encode::TablePlan;
@@ -146,9 +147,17 @@ impl Stream<'_> {
             return halt(code::ROWS_INCOMPLETE, format!("{name}: its columns have no names in the log"));
         }
         let disguises = self.disguises(&name, &map).await?;
-        let kinds = map.columns.iter().zip(disguises);
-        let kinds = kinds.map(|(column, disguised)| types::kind(column, &self.charsets, disguised));
-        let kinds = kinds.collect::<Result<Vec<_>, _>>();
+        let kinds_by = |charsets: &Charsets| {
+            let kinds = map.columns.iter().zip(&disguises);
+            kinds.map(|(column, disguised)| types::kind(column, charsets, *disguised)).collect::<Result<Vec<_>, _>>()
+        };
+        let mut kinds = kinds_by(&self.charsets);
+        if kinds.is_err() {
+            // Perhaps of a character set that nobody used yet.
+            let mut connection = Connection::open(&self.system.endpoint).await?;
+            self.charsets = catalogue::charsets(&mut connection, self.system.flavour).await?;
+            kinds = kinds_by(&self.charsets);
+        }
         let kinds = kinds.map_err(|why| catalogue::unreadable(&name, &why.to_string()))?;
         let schema = self.intake.describe(&types::shape(&map, &kinds)).await?;
         let plan = TablePlan::new(schema, &map, kinds);

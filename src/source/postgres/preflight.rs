@@ -17,7 +17,7 @@ use crate::model::name::TableName;
 use crate::model::pattern::Selection;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What of our own side decides how the server is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,16 @@ pub async fn preflight(system: &PostgresSystem, surroundings: Surroundings<'_>) 
         look.error(problem.code, problem.message, []);
     }
     look.found
+}
+
+/// Findings of more tables of a schema are one finding.
+const TABLES_APART: usize = 3;
+
+/// A table that is to be copied.
+struct Unreadable {
+    name: TableName,
+    lacks_usage: bool,
+    lacks_select: bool,
 }
 
 struct Look<'a> {
@@ -188,28 +198,43 @@ impl Look<'_> {
         copied: &[&Selection],
     ) -> Result<(), Fault> {
         let user = identifier(&self.system.endpoint.user);
+        let mut unreadable: BTreeMap<String, Vec<Unreadable>> = BTreeMap::new();
         for row in connection.query(NOT_READABLE).await? {
             let name = TableName::new(text(&row, 0)?, text(&row, 1)?);
-            let place = self.place(&name);
-            let is_copied = copied.iter().any(|selection| selection.matches(&place));
-            if !is_copied || !tables.iter().any(|table| table.name == name) {
+            let is_copied = copied.iter().any(|selection| selection.matches(&self.place(&name)));
+            if is_copied && tables.iter().any(|table| table.name == name) {
+                let found = Unreadable { lacks_usage: !row.is_true(2), lacks_select: !row.is_true(3), name };
+                unreadable.entry(found.name.schema.to_string()).or_default().push(found);
+            }
+        }
+        for (schema, tables) in unreadable {
+            let usage = format!("GRANT USAGE ON SCHEMA {} TO {user};", identifier(&schema));
+            if tables.len() > TABLES_APART {
+                let lacks_usage = tables.iter().any(|table| table.lacks_usage);
+                let select = format!("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {user};", identifier(&schema));
+                let names: Vec<_> = tables.iter().map(|table| table.name.to_string()).collect();
+                let place = format!("{}.{schema}.*", self.system.name);
+                let lacking = format!("SELECT on {}", some_of(&names));
+                self.unreadable(place, "tables", &lacking, lacks_usage.then_some(usage).into_iter().chain([select]));
                 continue;
             }
-            let schema = (!row.is_true(2)).then(|| {
-                ("USAGE on its schema", format!("GRANT USAGE ON SCHEMA {} TO {user};", identifier(&name.schema)))
-            });
-            let table = (!row.is_true(3))
-                .then(|| ("SELECT on it", format!("GRANT SELECT ON TABLE {} TO {user};", quoted(&name))));
-            let (lacking, sql): (Vec<_>, Vec<_>) = schema.into_iter().chain(table).unzip();
-            let message = format!(
-                "a target gets the table, and {:?} cannot read it for a copy: it lacks {}",
-                self.system.endpoint.user,
-                lacking.join(" and ")
-            );
-            let problem = Problem::new(code::PERMISSION_MISSING, message);
-            self.found.push(Finding::error(place, problem).mended_by(sql));
+            for table in tables {
+                let select = format!("GRANT SELECT ON TABLE {} TO {user};", quoted(&table.name));
+                let lacking =
+                    [table.lacks_usage.then_some("USAGE on its schema"), table.lacks_select.then_some("SELECT on it")];
+                let lacking = lacking.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+                let sql = [table.lacks_usage.then(|| usage.clone()), table.lacks_select.then_some(select)];
+                self.unreadable(self.place(&table.name), "the table", &lacking, sql.into_iter().flatten());
+            }
         }
         Ok(())
+    }
+
+    fn unreadable(&mut self, place: String, what: &str, lacking: &str, sql: impl IntoIterator<Item = String>) {
+        let user = &self.system.endpoint.user;
+        let message = format!("a target gets {what}, and {user:?} cannot read it for a copy: it lacks {lacking}");
+        let problem = Problem::new(code::PERMISSION_MISSING, message);
+        self.found.push(Finding::error(place, problem).mended_by(sql));
     }
 
     async fn at_publications(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
@@ -324,9 +349,18 @@ async fn lacking_rights(connection: &mut Connection, tables: &[ServerTable]) -> 
         }
     }
     if !foreign.is_empty() {
-        lacking.push(format!("not the owner of {}", foreign.join(" and ")));
+        lacking.push(format!("not the owner of {}", some_of(&foreign)));
     }
     Ok(lacking)
+}
+
+/// A few of many names.
+fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(TABLES_APART).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(TABLES_APART) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn raise(setting: &str, at_least: u64) -> String {

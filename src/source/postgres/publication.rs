@@ -278,8 +278,12 @@ fn mend(wanted: &Wanted, existing: Option<&Existing>, history: History<'_>) -> R
         History::Captured(captured)
             if statements.len() == missing.len().min(1) && !missing.iter().any(|table| captured.contains(table)) =>
         {
-            let problem = Problem::new(code::PERMISSION_MISSING, message);
-            Ok(Mending::LeavesOut(missing.into_iter().map(|table| (table, problem.clone())).collect()))
+            let left_out = |table: TableName| {
+                let (name, add) = (&wanted.name, add_tables(wanted, [&table]));
+                let message = format!("publication {name:?} is not ours to alter; its owner can: {add}");
+                (table, Problem::new(code::PERMISSION_MISSING, message))
+            };
+            Ok(Mending::LeavesOut(missing.into_iter().map(left_out).collect()))
         }
         _ => halt(code::PERMISSION_MISSING, message),
     }
@@ -329,11 +333,16 @@ fn set_tables(wanted: &Wanted, existing: &Existing) -> String {
     let name = identifier(&wanted.name);
     if wanted.tables.is_empty() {
         format!("ALTER PUBLICATION {name} DROP TABLE {};", list(&existing.tables))
-    } else if existing.wide {
-        format!("ALTER PUBLICATION {name} ADD TABLE {};", list(wanted.tables.difference(&existing.tables)))
+    } else if existing.wide || !existing.ours {
+        // What else somebody has put into it is theirs to take out.
+        add_tables(wanted, wanted.tables.difference(&existing.tables))
     } else {
         format!("ALTER PUBLICATION {name} SET TABLE {};", list(&wanted.tables))
     }
+}
+
+fn add_tables<'a>(wanted: &Wanted, tables: impl IntoIterator<Item = &'a TableName>) -> String {
+    format!("ALTER PUBLICATION {} ADD TABLE {};", identifier(&wanted.name), list(tables))
 }
 
 /// `ONLY` keeps inheritance children out, which have their own place in the list.

@@ -187,7 +187,7 @@ mod tests {
         assert!(!pace.flows(), "an ordinary load");
         reads(&mut pace, 100, Pace::LARGE_BYTES, Duration::from_micros(5));
         assert!(!pace.flows(), "they have gathered by themselves");
-        reads(&mut pace, Pace::FLOWS_AFTER + 1, 200, Duration::from_micros(5));
+        reads(&mut pace, Pace::FLOWS_AFTER, 200, Duration::from_micros(5));
         assert!(pace.flows());
         reads(&mut pace, 5, Pace::FLOW_BYTES, Duration::from_micros(200));
         assert!(pace.flows());

@@ -124,7 +124,14 @@ impl Worker {
         let table = &record.table;
         let described = catalogue::describe(&mut connections.other, table).await?;
         let described = described.ok_or_else(|| Trouble::Table(format!("{table} is not on the server")))?;
-        let shape = described.shape(table, &self.charsets).map_err(Trouble::Table)?;
+        let shape = match described.shape(table, &self.charsets) {
+            Ok(shape) => shape,
+            // Perhaps of a character set that nobody used yet.
+            Err(_) => {
+                self.charsets = catalogue::charsets(&mut connections.other, self.system.flavour).await?;
+                described.shape(table, &self.charsets).map_err(Trouble::Table)?
+            }
+        };
         let sql = format!(
             "SELECT COALESCE(table_rows, 0) FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
             literal(&table.schema),

@@ -25,6 +25,7 @@ use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{CopyRecord, CopyState, Journal};
 use crate::model::name::TableName;
+use crate::source::put_off::PutOff;
 use crate::source::status::Reporter;
 use gate::{Gone, Knocker};
 use snapshot::Connections;
@@ -34,8 +35,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long a table waits after trouble of its own.
-const PUT_OFF: Duration = Duration::from_secs(5);
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// Handle on the task; dropping it ends the task.
@@ -48,7 +47,7 @@ impl Copier {
     pub fn spawn(system: MysqlSystem, journal: Journal, reporter: Reporter, charsets: Charsets) -> Self {
         let (gate, knocker) = gate::gate();
         let changed = journal.copies_changed();
-        let (brought, put_off) = (HashMap::new(), HashMap::new());
+        let (brought, put_off) = (HashMap::new(), PutOff::default());
         let worker = Worker { system, journal, reporter, charsets, knocker, changed, brought, put_off };
         Self { gate, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
     }
@@ -64,7 +63,7 @@ struct Worker {
     /// How far this session has brought each copy: ahead of the journal by what is not durable yet.
     brought: HashMap<TableName, CopyRecord>,
     /// Tables that wait after trouble of their own.
-    put_off: HashMap<TableName, Instant>,
+    put_off: PutOff,
 }
 
 /// What ends the work on a table.
@@ -102,8 +101,7 @@ impl Worker {
                 Trouble::Connection(fault) => {
                     tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
                 }
-                // Told where it was found.
-                Trouble::Table(_) => {}
+                Trouble::Table(why) => tracing::debug!(system = %self.system.name, why, "a table's trouble"),
             }
             // Whatever was under way is not to hold the stream.
             if self.knocker.send(Request::Release).await.is_err() {
@@ -122,13 +120,23 @@ impl Worker {
         loop {
             let table = record.table.clone();
             match self.copy(&mut connections, record).await {
-                Ok(()) => drop(self.reporter.copy_waits(&table, None)),
+                Ok(()) => {
+                    self.put_off.is_well(&table);
+                    self.reporter.copy_waits(&table, None);
+                }
                 Err(Trouble::Table(why)) => {
                     if self.reporter.copy_waits(&table, Some(&why)) {
                         tracing::warn!(system = %self.system.name, %table, why, "the copy of a table waits");
                     }
-                    self.put_off.insert(table, Instant::now() + PUT_OFF);
-                    return Trouble::Table(why);
+                    self.put_off.put_off(table, Instant::now());
+                    // Whatever was under way is over: for the stream, and with its connections for the server.
+                    if self.knocker.send(Request::Release).await.is_err() {
+                        return Trouble::Gone;
+                    }
+                    connections = match Connections::open(&self.system).await {
+                        Ok(connections) => connections,
+                        Err(fault) => return Trouble::Connection(fault),
+                    };
                 }
                 Err(trouble) => return trouble,
             }
@@ -141,17 +149,16 @@ impl Worker {
         loop {
             self.changed.borrow_and_update();
             let now = Instant::now();
-            self.put_off.retain(|_, until| *until > now);
             let is_ours =
                 |record: &CopyRecord| record.system == self.system.name && self.system.captures(&record.table);
             let records = self.journal.copies().into_iter().filter(is_ours);
             let records = records.map(|record| self.brought_to(record));
             let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
-            open.sort_by_key(|record| record.state != CopyState::Running);
-            if let Some(record) = open.into_iter().find(|record| !self.put_off.contains_key(&record.table)) {
+            open.sort_by_key(|record| (self.put_off.had_trouble(&record.table), record.state != CopyState::Running));
+            if let Some(record) = open.into_iter().find(|record| !self.put_off.waits(&record.table, now)) {
                 return record;
             }
-            let earliest = self.put_off.values().min().copied();
+            let earliest = self.put_off.earliest(now);
             tokio::select! {
                 changed = self.changed.changed() => if changed.is_err() {
                     // The journal is closed, and with it the session soon.

@@ -36,13 +36,6 @@ async fn what_a_session_logs_in_its_own_way_halts() {
                 ],
                 code::ROWS_REMOVED,
             ),
-            (
-                vec![
-                    "CREATE TABLE g (id int PRIMARY KEY, s varchar(9) CHARACTER SET gbk)",
-                    "INSERT INTO g VALUES (1, 'x')",
-                ],
-                code::TYPE_UNREADABLE,
-            ),
         ] {
             assert_eq!(halt_of(kind, &[], &statements).await, code, "{kind:?} {statements:?}");
         }

@@ -51,6 +51,14 @@ const COMMON: &[(&str, &[&str])] = &[
     ("char(9) CHARACTER SET utf32", &["'😀x'"]),
     ("text CHARACTER SET cp1251", &["'Привет'"]),
     ("text CHARACTER SET utf8mb3", &["'grün'"]),
+    ("varchar(20) CHARACTER SET gbk", &["'丂中文a'", "'€'"]),
+    ("varchar(20) CHARACTER SET big5", &["'中文a'"]),
+    ("varchar(20) CHARACTER SET sjis", &["'日本ｱ\\\\~'"]),
+    ("varchar(20) CHARACTER SET cp932", &["'①日本'"]),
+    ("char(9) CHARACTER SET ujis", &["'日本丂ｱ'"]),
+    ("varchar(20) CHARACTER SET eucjpms", &["'①丂'"]),
+    ("text CHARACTER SET euckr", &["'한국어'"]),
+    ("varchar(20) CHARACTER SET gb2312", &["'中文'"]),
     ("tinytext", &["'a'"]),
     ("mediumtext", &["'\\0\\n'"]),
     ("longtext", &["''"]),
@@ -69,6 +77,7 @@ const COMMON: &[(&str, &[&str])] = &[
 ];
 
 const MYSQL: &[(&str, &[&str])] = &[
+    ("varchar(20) CHARACTER SET gb18030", &["'丂😀ḿa'", "'€'"]),
     (
         "json",
         &[
@@ -102,7 +111,8 @@ const MARIADB: &[(&str, &[&str])] = &[
 async fn create(server: &Server, types: &[(&str, &[&str])]) {
     let columns: Vec<_> = types.iter().enumerate().map(|(at, (name, _))| format!("c{at} {name}")).collect();
     server.execute("CREATE TABLE marks (mark varchar(80) PRIMARY KEY)").await;
-    server.execute(&format!("CREATE TABLE every (id int PRIMARY KEY, {})", columns.join(", "))).await;
+    let columns: String = columns.iter().map(|column| format!(", {column}")).collect();
+    server.execute(&format!("CREATE TABLE every (id int PRIMARY KEY{columns})")).await;
 }
 
 async fn fill(server: &Server, types: &[(&str, &[&str])]) {
@@ -222,4 +232,20 @@ async fn every_type_is_the_same_in_stream_and_copy_and_as_mariadb_prints_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_is_the_same_in_stream_and_copy_and_as_a_newer_mariadb_prints_it() {
     judge(Kind::MariadbNewer, &[COMMON, MARIADB].concat()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_character_set_that_nobody_used_before_is_read_all_the_same() {
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let server = Server::start(kind).await;
+        create(&server, &[]).await;
+        let mut attached = Attached::to(&server).await;
+        server.execute("CREATE TABLE later (id int PRIMARY KEY, s varchar(9) CHARACTER SET gbk)").await;
+        server.execute("INSERT INTO later VALUES (1, '中文')").await;
+        let streamed = rows(&attached.level(&server).await, Op::Insert);
+        copied(&attached, "later").await;
+        let copied = rows(&attached.level(&server).await, Op::Read);
+        assert_eq!((&streamed[0]["s"], &copied), (&"中文".into(), &streamed), "{kind:?}");
+        attached.end().await;
+    }
 }

@@ -35,6 +35,7 @@ use crate::config::PostgresSystem;
 use crate::journal::{CopyRecord, CopyState, Journal};
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
+use crate::source::put_off::PutOff;
 use crate::source::status::Reporter;
 use gate::{Gone, Knocker};
 use std::collections::HashMap;
@@ -45,8 +46,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Snapshots taken for one chunk before the next best place is taken.
 const TRIES: u32 = 10;
-/// How long a table waits after trouble of its own.
-const PUT_OFF: Duration = Duration::from_secs(5);
 const RECONNECT: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// A wait that lasts longer is told.
@@ -73,7 +72,7 @@ impl Copier {
             changed,
             received: heard,
             brought: HashMap::new(),
-            put_off: HashMap::new(),
+            put_off: PutOff::default(),
         };
         Self { gate, received, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
     }
@@ -90,7 +89,7 @@ struct Worker {
     /// How far this session has brought each copy: ahead of the journal by what is not durable yet.
     brought: HashMap<TableName, CopyRecord>,
     /// Tables that wait after trouble of their own.
-    put_off: HashMap<TableName, Instant>,
+    put_off: PutOff,
 }
 
 /// What ends the work on a table.
@@ -130,8 +129,7 @@ impl Worker {
                 Trouble::Connection(fault) => {
                     tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
                 }
-                // Told where it was found.
-                Trouble::Table(_) => {}
+                Trouble::Table(why) => tracing::debug!(system = %self.system.name, why, "a table's trouble"),
             }
             // Whatever was under way is not to hold the stream.
             if self.knocker.send(Request::Release).await.is_err() {
@@ -152,14 +150,22 @@ impl Worker {
             let table = record.table.clone();
             match self.copy(&mut connection, record).await {
                 Ok(()) => {
+                    self.put_off.is_well(&table);
                     self.reporter.copy_waits(&table, None);
                 }
                 Err(Trouble::Table(why)) => {
                     if self.reporter.copy_waits(&table, Some(&why)) {
                         tracing::warn!(system = %self.system.name, %table, why, "the copy of a table waits");
                     }
-                    self.put_off.insert(table, Instant::now() + PUT_OFF);
-                    return Trouble::Table(why);
+                    self.put_off.put_off(table, Instant::now());
+                    // Whatever was under way is over: for the stream, and with its connection for the server.
+                    if self.knocker.send(Request::Release).await.is_err() {
+                        return Trouble::Gone;
+                    }
+                    connection = match Connection::open(&self.system.endpoint, Purpose::Queries).await {
+                        Ok(connection) => connection,
+                        Err(fault) => return Trouble::Connection(fault),
+                    };
                 }
                 Err(trouble) => return trouble,
             }
@@ -172,15 +178,14 @@ impl Worker {
         loop {
             self.changed.borrow_and_update();
             let now = Instant::now();
-            self.put_off.retain(|_, until| *until > now);
             let records = self.journal.copies().into_iter().filter(|record| self.is_ours(record));
             let records = records.map(|record| self.brought_to(record));
             let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
-            open.sort_by_key(|record| record.state != CopyState::Running);
-            if let Some(record) = open.into_iter().find(|record| !self.put_off.contains_key(&record.table)) {
+            open.sort_by_key(|record| (self.put_off.had_trouble(&record.table), record.state != CopyState::Running));
+            if let Some(record) = open.into_iter().find(|record| !self.put_off.waits(&record.table, now)) {
                 return record;
             }
-            let earliest = self.put_off.values().min().copied();
+            let earliest = self.put_off.earliest(now);
             tokio::select! {
                 changed = self.changed.changed() => if changed.is_err() {
                     // The journal is closed, and with it the session soon.
