@@ -11,35 +11,55 @@ pub enum Moved {
     Database(String),
 }
 
+/// What a statement is to the names of tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed {
+    Moved(Moved),
+    /// It moves names, and they cannot be read: not in UTF-8, or written in a way that is not known.
+    Unreadable,
+    Other,
+}
+
 impl Moved {
-    /// `None` for any other statement, and where no name is to be found.
-    pub fn parse(text: &[u8]) -> Option<Self> {
+    pub fn parse(text: &[u8]) -> Parsed {
         let mut words = Words::of(text);
         let words = &mut words;
-        if words.pass(&["DROP"]) {
+        let moved = if words.pass(&["DROP"]) {
             dropped(words)
         } else if words.pass(&["RENAME"]) {
             renamed(words)
         } else if words.pass(&["CREATE", "OR", "REPLACE", "TABLE"]) {
-            Some(Self::Tables(vec![words.named()?]))
+            Some(words.named().map(|table| Self::Tables(vec![table])))
         } else if words.pass(&["ALTER"]) {
             altered(words)
         } else {
             None
+        };
+        match moved {
+            Some(Some(moved)) => Parsed::Moved(moved),
+            Some(None) => Parsed::Unreadable,
+            None => Parsed::Other,
         }
     }
 }
 
-fn dropped(words: &mut Words<'_>) -> Option<Moved> {
+/// `None`: not of a table or database. `Some(None)`: of one whose name cannot be read.
+type Found = Option<Option<Moved>>;
+
+fn dropped(words: &mut Words<'_>) -> Found {
     if words.pass(&["DATABASE"]) || words.pass(&["SCHEMA"]) {
         words.pass(&["IF", "EXISTS"]);
-        return Some(Moved::Database(words.next()?.name()?));
+        return Some(words.next().and_then(|word| word.name()).map(Moved::Database));
     }
     // One that is temporary has its name to itself.
     if !words.pass(&["TABLE"]) && !words.pass(&["TABLES"]) {
         return None;
     }
     words.pass(&["IF", "EXISTS"]);
+    Some(listed(words))
+}
+
+fn listed(words: &mut Words<'_>) -> Option<Moved> {
     let mut tables = vec![words.named()?];
     while words.pass_sign(b',') {
         tables.push(words.named()?);
@@ -47,11 +67,15 @@ fn dropped(words: &mut Words<'_>) -> Option<Moved> {
     Some(Moved::Tables(tables))
 }
 
-fn renamed(words: &mut Words<'_>) -> Option<Moved> {
+fn renamed(words: &mut Words<'_>) -> Found {
     if !words.pass(&["TABLE"]) && !words.pass(&["TABLES"]) {
         return None;
     }
     words.pass(&["IF", "EXISTS"]);
+    Some(pairs(words))
+}
+
+fn pairs(words: &mut Words<'_>) -> Option<Moved> {
     let mut tables = Vec::new();
     loop {
         tables.push(words.named()?);
@@ -65,20 +89,21 @@ fn renamed(words: &mut Words<'_>) -> Option<Moved> {
 }
 
 /// `ALTER TABLE a …, RENAME TO b`.
-fn altered(words: &mut Words<'_>) -> Option<Moved> {
+fn altered(words: &mut Words<'_>) -> Found {
     while words.pass(&["ONLINE"]) || words.pass(&["IGNORE"]) {}
     if !words.pass(&["TABLE"]) {
         return None;
     }
     words.pass(&["IF", "EXISTS"]);
-    let table = words.named()?;
+    let table = words.named();
     loop {
         words.find(|word| word.is("RENAME"))?;
         if ["COLUMN", "INDEX", "KEY"].iter().any(|of| words.pass(&[of])) {
             continue;
         }
         let _ = words.pass(&["TO"]) || words.pass(&["AS"]) || words.pass_sign(b'=');
-        return Some(Moved::Tables(vec![table, words.named()?]));
+        let other = words.named();
+        return Some(table.zip(other).map(|(table, other)| Moved::Tables(vec![table, other])));
     }
 }
 
@@ -88,7 +113,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn tables(text: &str) -> Option<String> {
-        match Moved::parse(text.as_bytes())? {
+        let Parsed::Moved(moved) = Moved::parse(text.as_bytes()) else { return None };
+        match moved {
             Moved::Database(name) => Some(format!("{name}.*")),
             Moved::Tables(tables) => {
                 let one = |named: Named| named.schema.map_or(String::new(), |schema| schema + ".") + &named.table;
@@ -122,9 +148,11 @@ mod tests {
             "ALTER TABLE t RENAME INDEX a TO b",
             "ALTER TABLE t RENAME COLUMN a TO b, ADD c int",
             "ALTER TABLE t COMMENT 'RENAME TO u'",
-            "DROP TABLE",
         ] {
-            assert_eq!(tables(text), None, "{text}");
+            assert_eq!(Moved::parse(text.as_bytes()), Parsed::Other, "{text}");
+        }
+        for text in [&b"DROP TABLE"[..], b"RENAME TABLE t TO t_\xF6, u TO t", b"ALTER TABLE t RENAME TO t_\xF6"] {
+            assert_eq!(Moved::parse(text), Parsed::Unreadable, "a name in latin1 must not pass for nothing");
         }
     }
 

@@ -4,7 +4,7 @@
 //! Surprises: with row logging DDL still comes as its text, TRUNCATE is DDL, and so are the ALTERs of partitions that drop
 //! rows without an event.
 
-use super::moved::Moved;
+use super::moved::{Moved, Parsed};
 use super::words::{Named, Words};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,10 @@ pub enum Statement {
 
 impl Statement {
     pub fn parse(text: &[u8]) -> Self {
-        if let Some(moved) = Moved::parse(text) {
-            return Self::Moved(moved);
+        match Moved::parse(text) {
+            Parsed::Moved(moved) => return Self::Moved(moved),
+            Parsed::Unreadable => return Self::Unknown,
+            Parsed::Other => {}
         }
         let mut words = Words::of(text);
         let Some(first) = words.next() else { return Self::Unknown };

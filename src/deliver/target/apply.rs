@@ -37,6 +37,8 @@ pub struct Applier {
     stages_made: u64,
     /// Tables whose rows turned out to be there already: they go through a stage.
     not_fresh: HashSet<Source>,
+    /// In the open transaction: by their names there.
+    written: HashMap<TableName, Source>,
 }
 
 struct Stage {
@@ -56,6 +58,7 @@ impl Applier {
             stages: HashMap::new(),
             stages_made: 0,
             not_fresh: HashSet::new(),
+            written: HashMap::new(),
         }
     }
 
@@ -93,14 +96,10 @@ impl Applier {
         for batch in batches {
             self.begin().await?;
             let TableBatch { table, changed, steps } = batch;
-            let any = !steps.is_empty();
             for (step, shape) in steps {
                 self.step(&table, step, &shape).await?;
             }
-            if any {
-                // What somebody has made to be checked at the commit would be everybody's trouble there.
-                self.run(&table, "SET CONSTRAINTS ALL IMMEDIATE").await?;
-            }
+            self.written.insert(table.name.clone(), table.source.clone());
             if changed {
                 self.put_table(&table).await?;
             }
@@ -114,11 +113,31 @@ impl Applier {
     /// [`Failure`]. Whether it was committed is then for the target to say.
     pub async fn commit(&mut self, sequence: Sequence) -> Result<(), Failure> {
         self.begin().await?;
+        self.check_deferred().await?;
         self.connection.query(&format!("{}; COMMIT", ledger::move_to(&self.target, sequence))).await?;
+        self.written.clear();
         self.open = false;
         self.stages.values_mut().for_each(|stage| stage.used = false);
         self.stands.iter_mut().for_each(|position| position.sequence = sequence);
         Ok(())
+    }
+
+    /// What somebody has made to be checked at the commit would be everybody's trouble there; here it is its table's.
+    async fn check_deferred(&mut self) -> Result<(), Failure> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        let checked = self.connection.query("SET CONSTRAINTS ALL IMMEDIATE").await;
+        checked.map(drop).map_err(|fault| match &fault {
+            Fault::Server(error) => {
+                let (schema, table) = &error.table;
+                match self.written.get(&TableName::new(schema, table)) {
+                    Some(source) => of_table(source, fault),
+                    None => fault.into(),
+                }
+            }
+            _ => fault.into(),
+        })
     }
 
     /// Writes records alone, in a transaction of their own. Only with none open.

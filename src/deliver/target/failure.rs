@@ -92,7 +92,7 @@ mod tests {
     use crate::model::name::{SystemName, TableName};
 
     fn server(sqlstate: &str) -> Fault {
-        let error = ServerError { sqlstate: sqlstate.to_owned(), message: "so".to_owned(), hint: None };
+        let error = ServerError { sqlstate: sqlstate.to_owned(), message: "so".to_owned(), ..ServerError::default() };
         Fault::Server(error)
     }
 

@@ -53,6 +53,11 @@ impl Names {
             let message = format!("schema {schema:?} is {} bytes long", schema.len());
             return Err(Problem::new(code::TARGET_NAME_TOO_LONG, message));
         }
-        Ok(TableName::new(&schema, &source.name.table))
+        let table = &source.name.table;
+        if table.len() > IDENTIFIER_BYTES_MAX {
+            let message = format!("table {table:?} is {} bytes long", table.len());
+            return Err(Problem::new(code::TARGET_NAME_TOO_LONG, message));
+        }
+        Ok(TableName::new(&schema, table))
     }
 }

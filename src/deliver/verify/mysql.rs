@@ -20,7 +20,7 @@ use std::io::Write as _;
 use tokio::time::timeout;
 
 /// Nothing is ever written. A sort may take long, and the target keeps us waiting.
-const SETTINGS: &str = "SET SESSION TRANSACTION READ ONLY";
+const SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 pub struct Reader {
     connection: Connection,

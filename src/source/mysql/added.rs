@@ -3,6 +3,7 @@
 use super::catalogue;
 use super::connection::Connection;
 use super::fault::Fault;
+use crate::config::Flavour;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::Journal;
 use crate::model::name::{SystemName, TableName};
@@ -20,7 +21,8 @@ pub async fn copy_again(
     connection: &mut Connection,
     journal: &Journal,
     system: &SystemName,
-    charsets: &Charsets,
+    charsets: &mut Charsets,
+    flavour: Flavour,
 ) -> Result<(), Fault> {
     let copied = copied(journal, system);
     if copied.is_empty() {
@@ -37,8 +39,14 @@ pub async fn copy_again(
             continue;
         }
         let Some(described) = catalogue::describe(connection, &schema.name).await? else { continue };
+        let mut shape = described.shape(&schema.name, charsets);
+        if shape.is_err() {
+            // Perhaps of a character set that nobody used yet.
+            *charsets = catalogue::charsets(connection, flavour).await?;
+            shape = described.shape(&schema.name, charsets);
+        }
         // One that cannot be read stops the stream at its first row.
-        let Ok(shape) = described.shape(&schema.name, charsets) else { continue };
+        let Ok(shape) = shape else { continue };
         if has_only_more(&schema, &shape) {
             tracing::info!(%system, table = %schema.name, "columns were added: the table is copied anew");
             journal.request_copy(system, &schema.name, journal.bounds().durable).await?;

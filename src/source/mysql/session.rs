@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::copy::Copier;
 use super::dump::Dump;
 use super::fault::Fault;
-use super::identity;
+use super::identity::{self, Names};
 use super::side::Side;
 use super::stream::Stream;
 use crate::config::MysqlSystem;
@@ -36,6 +36,7 @@ pub struct Context {
 struct Opened {
     dump: Dump,
     charsets: Charsets,
+    names: Names,
     tables: Vec<ServerTable>,
     checkpoint: MysqlCheckpoint,
 }
@@ -45,7 +46,7 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut dump, charsets, tables, checkpoint } = tokio::select! {
+    let Opened { mut dump, charsets, names, tables, checkpoint } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
@@ -66,6 +67,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         system,
         journal,
         charsets,
+        names,
         checkpoint,
         intake,
     };
@@ -93,6 +95,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let server = identity::read(&mut connection, system.flavour).await?;
     let checkpoint = identity::judge(&server, known.as_ref())?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
+    let names = Names::of(&mut connection).await?;
     let tables = catalogue::configured(&mut connection, system).await?;
     tell_tables(system, reporter, &tables);
     if known.is_none() {
@@ -102,7 +105,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let from = checkpoint.executed.to_string();
     let dump = Dump::start(connection, system, &server, &checkpoint.executed).await?;
     tracing::info!(system = %system.name, from, tables = tables.len(), "streaming");
-    Ok(Opened { dump, charsets, tables, checkpoint })
+    Ok(Opened { dump, charsets, names, tables, checkpoint })
 }
 
 /// So that a table can be named, printed and subscribed to before its first change.

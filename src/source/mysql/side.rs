@@ -172,6 +172,7 @@ impl Watch {
             tell_tables(&self.system, &self.reporter, &tables);
             self.tables = tables;
         }
-        added::copy_again(connection, &self.journal, &self.system.name, &self.charsets).await
+        let (name, flavour) = (&self.system.name, self.system.flavour);
+        added::copy_again(connection, &self.journal, name, &mut self.charsets, flavour).await
     }
 }

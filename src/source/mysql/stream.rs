@@ -10,6 +10,7 @@ use super::copy::{Copier, Request};
 use super::dump::{Dump, Logged};
 use super::encode::TablePlan;
 use super::fault::Fault;
+use super::identity::Names;
 use super::identity::halt;
 use super::side::Side;
 use crate::config::{Flavour, MysqlSystem};
@@ -39,6 +40,7 @@ pub struct Stream<'a> {
     pub journal: &'a Journal,
     pub intake: &'a mut Intake,
     pub charsets: Charsets,
+    pub names: Names,
     pub side: Side,
     pub copier: Copier,
     pub reporter: Reporter,
@@ -112,7 +114,7 @@ impl Stream<'_> {
     /// Durable before the checkpoint passes what asks for it.
     async fn copy_anew(&self, names: &MovedNames) -> Result<(), Fault> {
         let copies = self.journal.copies().into_iter();
-        for copy in copies.filter(|copy| copy.system == self.system.name && names.has(&copy.table)) {
+        for copy in copies.filter(|copy| copy.system == self.system.name && names.has(&copy.table, self.names)) {
             tracing::info!(system = %self.system.name, table = %copy.table, "dropped or renamed: it is copied anew");
             self.journal.copy_anew(&copy.system, &copy.table).await?;
         }
@@ -126,13 +128,11 @@ impl Stream<'_> {
         }
     }
 
-    /// The newest version of a captured table.
+    /// The newest version of a captured table, as a statement or the log names it.
     fn schema(&self, table: &TableName) -> Option<Arc<TableSchema>> {
-        if !self.system.captures(table) {
-            return None;
-        }
-        let schemas = self.journal.current_schemas();
-        schemas.into_iter().find(|schema| schema.system == self.system.name && schema.name == *table)
+        let schemas = self.journal.current_schemas().into_iter();
+        let mut ours = schemas.filter(|schema| schema.system == self.system.name && self.system.captures(&schema.name));
+        ours.find(|schema| self.names.same(&schema.name, table))
     }
 
     /// Rows of the table come next. One that is not configured is not described.

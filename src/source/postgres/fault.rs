@@ -42,12 +42,14 @@ pub enum Fault {
 }
 
 /// An ErrorResponse. DETAIL is left out: it may quote values.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
 pub struct ServerError {
     /// Five characters.
     pub sqlstate: String,
     pub message: String,
     pub hint: Option<String>,
+    /// Schema and name of the table whose constraint it is of; both empty where it is of none.
+    pub table: (String, String),
 }
 
 impl fmt::Display for ServerError {
@@ -61,7 +63,7 @@ impl ServerError {
     /// From the body of an ErrorResponse or NoticeResponse. What cannot be read is left empty: a broken error must not
     /// hide that there was one.
     pub fn parse(body: &[u8]) -> Self {
-        let mut error = Self { sqlstate: String::new(), message: String::new(), hint: None };
+        let mut error = Self::default();
         for field in body.split(|byte| *byte == 0) {
             let Some((kind, text)) = field.split_first() else { continue };
             let text = || String::from_utf8_lossy(text).into_owned();
@@ -69,6 +71,8 @@ impl ServerError {
                 b'C' => error.sqlstate = text(),
                 b'M' => error.message = text(),
                 b'H' => error.hint = Some(text()),
+                b's' => error.table.0 = text(),
+                b't' => error.table.1 = text(),
                 _ => {}
             }
         }

@@ -67,7 +67,11 @@ mod tests {
     use std::time::Duration;
 
     fn server(sqlstate: &str, message: &str) -> Fault {
-        Fault::Server(ServerError { sqlstate: sqlstate.to_owned(), message: message.to_owned(), hint: None })
+        Fault::Server(ServerError {
+            sqlstate: sqlstate.to_owned(),
+            message: message.to_owned(),
+            ..ServerError::default()
+        })
     }
 
     #[test]

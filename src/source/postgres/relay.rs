@@ -19,6 +19,9 @@ const READ_BYTES: usize = 256 * 1024;
 /// Reads, and writes, that wait to be taken.
 const QUEUE: usize = 2;
 
+/// How long the server may take the last of what is written.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
+
 /// The runtime's end.
 pub struct Relay {
     reads: mpsc::Receiver<io::Result<Bytes>>,
@@ -38,7 +41,7 @@ impl Relay {
     {
         let (read, reads) = mpsc::channel(QUEUE);
         let (writes, written) = mpsc::channel(QUEUE);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("socket".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let ended = match open() {
@@ -73,6 +76,8 @@ async fn carry(
             pace.read(bytes, Instant::now());
             room.send(Ok(Bytes::copy_from_slice(buffer.get(..bytes).unwrap_or_default())));
         }
+        // Nobody reads any more; what was said last is still on its way.
+        tokio::time::sleep(LAST_WORDS_MAX).await;
         Ok(())
     };
     let outgoing = async {

@@ -149,15 +149,28 @@ impl Worker {
             return true;
         }
         let began_with = record.schema.and_then(|id| self.journal.schema(id));
-        began_with.is_none_or(|schema| key::shape_of(&schema) != key::shape_of(&standing.schema))
+        self.was_replaced(record)
+            || began_with.is_none_or(|schema| key::shape_of(&schema) != key::shape_of(&standing.schema))
+    }
+
+    /// Somebody dropped or renamed the table since this copy began. What was asked for before the place is durable: the stream
+    /// waits for it.
+    fn was_replaced(&self, record: &CopyRecord) -> bool {
+        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
+        let this = |known: &CopyRecord| known.copy == record.copy && known.state == CopyState::Running;
+        self.journal.copies().iter().any(|known| is_it(known) && this(known) && known.anew)
+    }
+
+    fn is_asked_anew(&self, record: &CopyRecord) -> bool {
+        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
+        self.journal.copies().iter().any(|known| is_it(known) && known.anew)
     }
 
     async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
         let rows_estimate = standing.rows_estimate;
         let schema = Some(standing.schema.id);
-        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
-        let anew = self.journal.copies().iter().any(|known| is_it(known) && known.anew);
+        let anew = self.is_asked_anew(&record);
         let begun = CopyRecord {
             anew,
             copy,

@@ -177,3 +177,15 @@ async fn several_domains_are_resumed_each_behind_its_own() {
     assert_eq!(attached.level(&server).await.len(), 9);
     attached.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_server_folds_names_a_statement_means_the_table_however_it_is_typed() {
+    let server = Server::with_options(Kind::Mariadb, &["--lower-case-table-names=1"]).await;
+    create_tables(&server).await;
+    let mut attached = Attached::to(&server).await;
+    server.execute("INSERT INTO t VALUES (1, 1, '')").await;
+    server.execute("TRUNCATE TABLE CRM.T").await;
+    let seen = attached.level(&server).await;
+    assert_eq!(seen.iter().map(|seen| seen.op).collect::<Vec<_>>(), [Op::Insert, Op::Truncate]);
+    attached.end().await;
+}

@@ -24,16 +24,21 @@ const FOLLOWERS: &str = "the slowest target to come nearer: the copy would outru
 impl Worker {
     pub(super) async fn copy(&mut self, connection: &mut Connection, mut record: CopyRecord) -> Result<(), Trouble> {
         let (mut rows_max, mut need) = (FIRST_ROWS, Need::Near);
+        // The table that may be begun with; one under way was looked at when it began.
+        let mut fit = record.relation.clone();
         if record.last_key.is_empty() {
-            // A copy of what the stream does not bring would be stale from its end on.
-            if !publication::carries(connection, &self.system, &record.table).await? {
-                return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
-            }
-            self.outlive_writers(connection, &record.table).await?;
+            fit = self.fit_to_begin(connection, &record.table).await?;
         }
         loop {
             self.wait_for_followers(&record.table).await;
             let standing = self.stand(connection, &record.table, need).await?;
+            if standing.locked.relation != fit {
+                // Another table took the name meanwhile.
+                self.knocker.send(Request::Release).await?;
+                connection.query("COMMIT").await?;
+                fit = self.fit_to_begin(connection, &record.table).await?;
+                continue;
+            }
             if self.starts_over(&record, &standing) {
                 record = self.begin(record, &standing).await?;
             }
@@ -63,6 +68,17 @@ impl Worker {
             (rows_max, need) =
                 if is_last { (rows_max, Need::Exact) } else { (chunk.next_rows_max(rows_max), Need::Near) };
         }
+    }
+
+    /// Waits until a copy of the table can begin; gives which table has the name now. A copy of what the stream does not bring
+    /// would be stale from its end on.
+    async fn fit_to_begin(&self, connection: &mut Connection, table: &TableName) -> Result<String, Trouble> {
+        let relation = table::relation(connection, table).await?;
+        if !publication::carries(connection, &self.system, table).await? {
+            return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
+        }
+        self.outlive_writers(connection, table).await?;
+        Ok(relation)
     }
 
     /// Who wrote to the table before it joined the publication is not in the stream, even if it commits later: a copy has to

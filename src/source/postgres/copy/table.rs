@@ -51,6 +51,21 @@ pub async fn writers(connection: &mut Connection, table: &TableName) -> Result<B
     connection.query(&sql).await?.iter().map(|row| row.some(0)).collect()
 }
 
+/// As [`Locked::relation`]; empty when it is gone.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn relation(connection: &mut Connection, table: &TableName) -> Result<String, Fault> {
+    let sql = format!(
+        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relname = {}",
+        literal(&table.schema),
+        literal(&table.table)
+    );
+    let rows = connection.query(&sql).await?;
+    Ok(rows.first().and_then(|row| row.text(0)).unwrap_or_default().to_owned())
+}
+
 /// Locks the table as gently as there is; false when it is gone. A lock takes no snapshot: asked for first in a transaction,
 /// whatever was altered, rewritten or truncated before is seen by the snapshot that comes then, and nothing can be after.
 /// (Tables rewritten or truncated behind a snapshot look empty to it: manual, "MVCC Caveats".)
