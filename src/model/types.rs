@@ -1,5 +1,6 @@
 //! The servers' types: how their values travel and what they become in a target. The one table that decoders, protobuf
-//! messages, targets and the published page (`docs/types.md`) go by. What is not here travels as the server's text.
+//! messages, targets and the published page (`docs/types.md`) go by. What is not here travels as
+//! the server's text from PostgreSQL, and halts a source of MySQL or MariaDB.
 
 use super::value_type::Scalar;
 

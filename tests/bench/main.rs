@@ -16,7 +16,7 @@ mod workload;
 
 use meter::Measured;
 
-/// Changes per round.
+/// Of one statement; a round is two.
 const ROWS: u64 = 1_000;
 
 struct Size {

@@ -25,11 +25,8 @@ pub async fn run(size: &Size) -> Outcome {
         readers.push(tailwater);
     }
     backlog(&postgres, size).await;
-    let end = postgres.text("CHECKPOINT; SELECT pg_current_wal_insert_lsn()").await;
-    let end = match end {
-        Some(end) => end,
-        None => postgres.text("SELECT pg_current_wal_insert_lsn()").await.expect("an LSN"),
-    };
+    postgres.execute("CHECKPOINT").await;
+    let end = postgres.text("SELECT pg_current_wal_insert_lsn()").await.expect("an LSN");
     let expected = sums(&postgres).await;
     let mut turns = Vec::new();
     for (turn, mut tailwater) in readers.into_iter().enumerate() {

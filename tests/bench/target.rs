@@ -18,7 +18,7 @@ pub async fn run(size: &Size) -> Outcome {
     let warehouse = Postgres::start_another_with(&settings).await;
     let create = [workload::create("timestamptz", "timestamp"), workload::DONE.to_owned()].join("; ");
     source.execute_as_owner(&create).await;
-    source.execute("CREATE PUBLICATION native FOR TABLE orders, done; ALTER ROLE postgres PASSWORD NULL").await;
+    source.execute("CREATE PUBLICATION native FOR TABLE orders, done").await;
     let mut readers = Vec::new();
     for turn in 0..size.turns {
         let maintenance = warehouse.socket().connect("postgres", "postgres").await.expect("the server is up");

@@ -12,7 +12,7 @@ pub fn create(instant: &str, local: &str) -> String {
 
 pub const DONE: &str = "CREATE TABLE done (id int PRIMARY KEY)";
 
-/// `concat`: from an order's number; `now`: a timestamp of its own.
+/// `numbers`: a table of the engine's that gives `n` from `$first` to `$last`.
 pub fn insert(round: u64, numbers: &str) -> String {
     let first = round * ROWS + 1;
     let last = first + ROWS - 1;

@@ -6,8 +6,7 @@ use crate::harness::postgres::Postgres;
 use crate::harness::tailwater::{Setup, Tailwater};
 use crate::harness::{eventually, holds, seed};
 use std::time::{Duration, Instant};
-use tailwater::wire::api::v1::subscribe_request::From;
-use tailwater::wire::api::v1::{Boundary, SourceState, SubscribeRequest};
+use tailwater::wire::api::v1::SourceState;
 
 const WITHIN: Duration = Duration::from_secs(60);
 const RETAINED_BYTES_MAX: u64 = 64 << 20;
@@ -19,11 +18,7 @@ async fn a_reader_that_never_reads_delays_neither_the_source_nor_another_reader(
     create_tables(&postgres).await;
     let tailwater = Tailwater::start(Setup::new(&postgres)).await;
     let door = tailwater.door();
-    let mut client = door.subscriptions().await.expect("tailwater runs");
-    let from = Some(From::Boundary(Boundary::Earliest.into()));
-    let request = SubscribeRequest { tables: vec!["*".into()], from, ..Default::default() };
-    // Held, and never read: its window fills up.
-    let blocked = client.subscribe(door.request(request)).await.expect("the operator may subscribe");
+    let blocked = door.never_read().await;
     let reader = Follower::start(door.clone(), Kind::Ephemeral);
     let load = Load::start(&postgres, seed());
     let enough = load.committed() + 300;

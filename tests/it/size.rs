@@ -9,8 +9,6 @@ use crate::harness::warehouse::{self, passed, ready};
 use crate::harness::{eventually, holds, rounds, seed};
 use crate::mysql_target;
 use std::time::{Duration, Instant};
-use tailwater::wire::api::v1::subscribe_request::From;
-use tailwater::wire::api::v1::{Boundary, SubscribeRequest};
 
 const WITHIN: Duration = Duration::from_secs(180);
 const MEMORY_BYTES_MAX: u64 = 256 << 20;
@@ -71,11 +69,7 @@ async fn a_reader_that_never_reads_for_long_costs_neither_memory_nor_log_nor_any
     create_tables(&postgres).await;
     let tailwater = Tailwater::start(Setup::new(&postgres)).await;
     let door = tailwater.door();
-    let mut client = door.subscriptions().await.expect("tailwater runs");
-    let from = Some(From::Boundary(Boundary::Earliest.into()));
-    let request = SubscribeRequest { tables: vec!["*".into()], from, ..Default::default() };
-    // Held, and never read: its window fills up.
-    let blocked = client.subscribe(door.request(request)).await.expect("the operator may subscribe");
+    let blocked = door.never_read().await;
     let reader = Follower::start(door.clone(), Follow::Ephemeral);
     let load = Load::start(&postgres, seed());
     let mut lags = Vec::new();

@@ -24,39 +24,38 @@ impl Moved {
     pub fn parse(text: &[u8]) -> Parsed {
         let mut words = Words::of(text);
         let words = &mut words;
-        let moved = if words.pass(&["DROP"]) {
+        if words.pass(&["DROP"]) {
             dropped(words)
         } else if words.pass(&["RENAME"]) {
             renamed(words)
         } else if words.pass(&["CREATE", "OR", "REPLACE", "TABLE"]) {
-            Some(words.named().map(|table| Self::Tables(vec![table])))
+            Parsed::of(words.named().map(|table| Self::Tables(vec![table])))
         } else if words.pass(&["ALTER"]) {
             altered(words)
         } else {
-            None
-        };
-        match moved {
-            Some(Some(moved)) => Parsed::Moved(moved),
-            Some(None) => Parsed::Unreadable,
-            None => Parsed::Other,
+            Parsed::Other
         }
     }
 }
 
-/// `None`: not of a table or database. `Some(None)`: of one whose name cannot be read.
-type Found = Option<Option<Moved>>;
+impl Parsed {
+    /// What names were found where some have to be.
+    fn of(found: Option<Moved>) -> Self {
+        found.map_or(Self::Unreadable, Self::Moved)
+    }
+}
 
-fn dropped(words: &mut Words<'_>) -> Found {
+fn dropped(words: &mut Words<'_>) -> Parsed {
     if words.pass(&["DATABASE"]) || words.pass(&["SCHEMA"]) {
         words.pass(&["IF", "EXISTS"]);
-        return Some(words.next().and_then(|word| word.name()).map(Moved::Database));
+        return Parsed::of(words.next().and_then(|word| word.name()).map(Moved::Database));
     }
     // One that is temporary has its name to itself.
     if !words.pass(&["TABLE"]) && !words.pass(&["TABLES"]) {
-        return None;
+        return Parsed::Other;
     }
     words.pass(&["IF", "EXISTS"]);
-    Some(listed(words))
+    Parsed::of(listed(words))
 }
 
 fn listed(words: &mut Words<'_>) -> Option<Moved> {
@@ -67,12 +66,12 @@ fn listed(words: &mut Words<'_>) -> Option<Moved> {
     Some(Moved::Tables(tables))
 }
 
-fn renamed(words: &mut Words<'_>) -> Found {
+fn renamed(words: &mut Words<'_>) -> Parsed {
     if !words.pass(&["TABLE"]) && !words.pass(&["TABLES"]) {
-        return None;
+        return Parsed::Other;
     }
     words.pass(&["IF", "EXISTS"]);
-    Some(pairs(words))
+    Parsed::of(pairs(words))
 }
 
 fn pairs(words: &mut Words<'_>) -> Option<Moved> {
@@ -89,21 +88,23 @@ fn pairs(words: &mut Words<'_>) -> Option<Moved> {
 }
 
 /// `ALTER TABLE a …, RENAME TO b`.
-fn altered(words: &mut Words<'_>) -> Found {
+fn altered(words: &mut Words<'_>) -> Parsed {
     while words.pass(&["ONLINE"]) || words.pass(&["IGNORE"]) {}
     if !words.pass(&["TABLE"]) {
-        return None;
+        return Parsed::Other;
     }
     words.pass(&["IF", "EXISTS"]);
     let table = words.named();
     loop {
-        words.find(|word| word.is("RENAME"))?;
+        if words.find(|word| word.is("RENAME")).is_none() {
+            return Parsed::Other;
+        }
         if ["COLUMN", "INDEX", "KEY"].iter().any(|of| words.pass(&[of])) {
             continue;
         }
         let _ = words.pass(&["TO"]) || words.pass(&["AS"]) || words.pass_sign(b'=');
         let other = words.named();
-        return Some(table.zip(other).map(|(table, other)| Moved::Tables(vec![table, other])));
+        return Parsed::of(table.zip(other).map(|(table, other)| Moved::Tables(vec![table, other])));
     }
 }
 

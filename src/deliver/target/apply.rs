@@ -113,8 +113,10 @@ impl Applier {
     /// [`Failure`]. Whether it was committed is then for the target to say.
     pub async fn commit(&mut self, sequence: Sequence) -> Result<(), Failure> {
         self.begin().await?;
-        self.check_deferred().await?;
-        self.connection.query(&format!("{}; COMMIT", ledger::move_to(&self.target, sequence))).await?;
+        // What somebody has made to be checked at the commit would be everybody's trouble there; here it is its table's.
+        let check = if self.written.is_empty() { "" } else { "SET CONSTRAINTS ALL IMMEDIATE; " };
+        let sql = format!("{check}{}; COMMIT", ledger::move_to(&self.target, sequence));
+        self.connection.query(&sql).await.map_err(|fault| self.by_its_table(fault))?;
         self.written.clear();
         self.open = false;
         self.stages.values_mut().for_each(|stage| stage.used = false);
@@ -122,22 +124,16 @@ impl Applier {
         Ok(())
     }
 
-    /// What somebody has made to be checked at the commit would be everybody's trouble there; here it is its table's.
-    async fn check_deferred(&mut self) -> Result<(), Failure> {
-        if self.written.is_empty() {
-            return Ok(());
+    /// A fault that names one of the tables that were written is that table's.
+    fn by_its_table(&self, fault: Fault) -> Failure {
+        let named = match &fault {
+            Fault::Server(error) => self.written.get(&TableName::new(&error.table.0, &error.table.1)),
+            _ => None,
+        };
+        match named {
+            Some(source) => of_table(source, fault),
+            None => fault.into(),
         }
-        let checked = self.connection.query("SET CONSTRAINTS ALL IMMEDIATE").await;
-        checked.map(drop).map_err(|fault| match &fault {
-            Fault::Server(error) => {
-                let (schema, table) = &error.table;
-                match self.written.get(&TableName::new(schema, table)) {
-                    Some(source) => of_table(source, fault),
-                    None => fault.into(),
-                }
-            }
-            _ => fault.into(),
-        })
     }
 
     /// Writes records alone, in a transaction of their own. Only with none open.

@@ -50,7 +50,7 @@ pub struct Session<'a> {
     bytes_total: u64,
     /// Rows written since the last commit.
     changes: u64,
-    /// Commit time of the last transaction gathered.
+    /// When the position last moved.
     moved_at: Instant,
     refused: BTreeMap<String, Problem>,
     /// A table's record changed since the status was told.

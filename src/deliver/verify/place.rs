@@ -151,17 +151,17 @@ impl Place {
     }
 
     fn behind(&self, bound: &Key) -> Option<String> {
+        // A bound is a key that the source has given.
+        let literals = self.literals(bound)?;
         match self.dialect {
-            Dialect::Postgres => Some(format!("({}) > ({})", list(self.found_by()), list(self.literals(bound)))),
-            Dialect::Mysql => {
-                mysql::behind(&self.found_by().collect::<Vec<_>>(), &self.literals(bound).collect::<Vec<_>>())
-            }
+            Dialect::Postgres => Some(format!("({}) > ({})", list(self.found_by()), literals.join(", "))),
+            Dialect::Mysql => mysql::behind(&self.found_by().collect::<Vec<_>>(), &literals),
         }
     }
 
     fn up_to(&self, bound: &Key) -> Option<String> {
         match self.dialect {
-            Dialect::Postgres => Some(format!("({}) <= ({})", list(self.found_by()), list(self.literals(bound)))),
+            Dialect::Postgres => Some(format!("({}) <= ({})", list(self.found_by()), self.literals(bound)?.join(", "))),
             Dialect::Mysql => self.behind(bound).map(|behind| format!("NOT ({behind})")),
         }
     }
@@ -201,22 +201,25 @@ impl Place {
         format!("SELECT count(*) FROM {}", self.from)
     }
 
-    /// The rows of these keys, each with its version after its columns, where there is one to be had.
+    /// The rows of these keys, each with its version after its columns, where there is one to be had. A key that this side
+    /// cannot hold has no row.
     pub fn lookup<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> String {
         let (columns, from) = (self.column_list(), &self.from);
         match self.dialect {
             Dialect::Postgres => {
-                let keys = list(keys.map(|key| format!("({})", list(self.literals(key)))));
-                format!("SELECT {columns}, xmin FROM {from} WHERE ({}) IN ({keys})", list(self.found_by()))
+                let keys = keys.filter_map(|key| Some(format!("({})", self.literals(key)?.join(", "))));
+                format!("SELECT {columns}, xmin FROM {from} WHERE ({}) IN ({})", list(self.found_by()), list(keys))
             }
             // MariaDB finds none by the index where several columns stand in one comparison.
             Dialect::Mysql => {
                 let same = |key: &Key| {
                     let parts =
-                        self.found_by().zip(self.literals(key)).map(|(column, text)| format!("{column} = {text}"));
-                    format!("({})", parts.collect::<Vec<_>>().join(" AND "))
+                        self.found_by().zip(self.literals(key)?).map(|(column, text)| format!("{column} = {text}"));
+                    Some(format!("({})", parts.collect::<Vec<_>>().join(" AND ")))
                 };
-                format!("SELECT {columns} FROM {from} WHERE {}", keys.map(same).collect::<Vec<_>>().join(" OR "))
+                let rows: Vec<_> = keys.filter_map(same).collect();
+                let rows = if rows.is_empty() { "FALSE".to_owned() } else { rows.join(" OR ") };
+                format!("SELECT {columns} FROM {from} WHERE {rows}")
             }
         }
     }
@@ -229,8 +232,9 @@ impl Place {
         self.key_columns().map(|column| column.found_by.clone())
     }
 
-    fn literals(&self, key: &Key) -> impl Iterator<Item = String> {
-        self.key_columns().zip(key).map(|(column, text)| column.literal.of(self.dialect, text))
+    /// `None` for a key that this side cannot hold.
+    fn literals(&self, key: &Key) -> Option<Vec<String>> {
+        self.key_columns().zip(key).map(|(column, text)| column.literal.of(self.dialect, text)).collect()
     }
 
     fn column_list(&self) -> String {
@@ -239,20 +243,30 @@ impl Place {
 }
 
 impl Literal {
-    fn of(self, dialect: Dialect, text: &str) -> String {
+    /// The other side's text as this side writes it; `None` where it is of no value of that kind. A target's table is in other
+    /// hands, and what it holds must not become a part of a statement on the source unseen.
+    fn of(self, dialect: Dialect, text: &str) -> Option<String> {
         if dialect == Dialect::Postgres {
-            return postgres::literal(text);
+            return Some(postgres::literal(text));
         }
         match self {
-            Self::Text => mysql::literal(text),
-            Self::Number => text.to_owned(),
-            Self::Bytes => format!("x'{}'", text.trim_start_matches("\\x")),
-            Self::Bits => format!("b'{text}'"),
-            Self::Instant => mysql::literal(text.trim_end_matches("+00")),
-            Self::Microseconds => span(text.parse().unwrap_or_default()),
-            Self::Float => float(text.trim_start_matches("\\x")),
+            Self::Text => Some(mysql::literal(text)),
+            Self::Number => made_of(text, |byte| byte.is_ascii_digit() || b"-.".contains(&byte)).map(str::to_owned),
+            Self::Bytes => hex(text).map(|digits| format!("x'{digits}'")),
+            Self::Bits => made_of(text, |byte| b"01".contains(&byte)).map(|bits| format!("b'{bits}'")),
+            Self::Instant => Some(mysql::literal(text.trim_end_matches("+00"))),
+            Self::Microseconds => text.parse().ok().map(span),
+            Self::Float => hex(text).and_then(float),
         }
     }
+}
+
+fn hex(text: &str) -> Option<&str> {
+    made_of(text.strip_prefix("\\x")?, |byte| byte.is_ascii_hexdigit())
+}
+
+fn made_of(text: &str, is_fit: impl Fn(u8) -> bool) -> Option<&str> {
+    text.bytes().all(is_fit).then_some(text)
 }
 
 /// A TIME of so many microseconds.
@@ -262,14 +276,13 @@ fn span(micros: i64) -> String {
     format!("'{sign}{:02}:{:02}:{:02}.{micros:06}'", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
-/// A number by its bits in hexadecimal digits, of four bytes or eight.
-fn float(digits: &str) -> String {
-    let bits = u64::from_str_radix(digits, 16).unwrap_or_default();
-    let number = match u32::try_from(bits) {
-        Ok(bits) if digits.len() == 8 => f64::from(f32::from_bits(bits)),
-        _ => f64::from_bits(bits),
+/// A number by its bits in hexadecimal digits, of four bytes or eight; neither an infinity nor NaN.
+fn float(digits: &str) -> Option<String> {
+    let number = match digits.len() {
+        8 => f64::from(f32::from_bits(u32::from_str_radix(digits, 16).ok()?)),
+        _ => f64::from_bits(u64::from_str_radix(digits, 16).ok()?),
     };
-    format!("{number:e}")
+    number.is_finite().then(|| format!("{number:e}"))
 }
 
 fn list(parts: impl Iterator<Item = String>) -> String {
@@ -298,6 +311,21 @@ mod tests {
             let place = Place::in_mysql(&TableName::new("crm", "t"), vec![Column::of_mysql("k", scalar(of))], vec![0]);
             let sql = place.lookup([vec![text.to_owned()]].iter());
             assert_eq!(sql, format!("SELECT `k` FROM `crm`.`t` WHERE ({expected})"));
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_other_side_cannot_hold_is_not_asked_for() {
+        for (of, text) in [
+            (Scalar::Int64, "NaN"),
+            (Scalar::Decimal, "1 OR 1 = 1"),
+            (Scalar::Bytes, "\\x00' OR 'a' = 'a"),
+            (Scalar::Bits, "101' OR 1 = 1"),
+            (Scalar::Time, "9223372036854775808"),
+            (Scalar::Double, "\\x7ff0000000000000"),
+        ] {
+            let place = Place::in_mysql(&TableName::new("crm", "t"), vec![Column::of_mysql("k", scalar(of))], vec![0]);
+            assert_eq!(place.lookup([vec![text.to_owned()]].iter()), "SELECT `k` FROM `crm`.`t` WHERE FALSE", "{text}");
         }
     }
 

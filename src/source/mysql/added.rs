@@ -39,14 +39,8 @@ pub async fn copy_again(
             continue;
         }
         let Some(described) = catalogue::describe(connection, &schema.name).await? else { continue };
-        let mut shape = described.shape(&schema.name, charsets);
-        if shape.is_err() {
-            // Perhaps of a character set that nobody used yet.
-            *charsets = catalogue::charsets(connection, flavour).await?;
-            shape = described.shape(&schema.name, charsets);
-        }
         // One that cannot be read stops the stream at its first row.
-        let Ok(shape) = shape else { continue };
+        let Ok(shape) = described.shape_of(&schema.name, charsets, connection, flavour).await? else { continue };
         if has_only_more(&schema, &shape) {
             tracing::info!(%system, table = %schema.name, "columns were added: the table is copied anew");
             journal.request_copy(system, &schema.name, journal.bounds().durable).await?;

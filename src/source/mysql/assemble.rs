@@ -6,7 +6,7 @@
 
 use super::encode::{ChunkEncoder, TablePlan};
 use super::fault::Fault;
-use super::identity::{Names, halt};
+use super::identity::{NameCase, halt};
 use super::policy;
 use crate::decode::mysql::Named;
 use crate::decode::mysql::event::{Cannot, Event, Header, Query};
@@ -84,7 +84,7 @@ pub enum MovedNames {
 }
 
 impl MovedNames {
-    pub fn has(&self, table: &TableName, names: Names) -> bool {
+    pub fn has(&self, table: &TableName, names: NameCase) -> bool {
         match self {
             Self::Tables(tables) => tables.iter().any(|moved| names.same(moved, table)),
             Self::Database(database) => names.same_part(database, &table.schema),

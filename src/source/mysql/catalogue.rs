@@ -118,6 +118,25 @@ impl Described {
         Ok(TableShape { name: name.clone(), identity: Identity::Full, columns })
     }
 
+    /// The same, asking for the character sets again where that may help: nobody may have used one of these before.
+    ///
+    /// # Errors
+    /// Those of the connection; within, why it cannot be read.
+    pub async fn shape_of(
+        &self,
+        name: &TableName,
+        charsets: &mut Charsets,
+        connection: &mut Connection,
+        flavour: Flavour,
+    ) -> Result<Result<TableShape, String>, Fault> {
+        let shape = self.shape(name, charsets);
+        if shape.is_ok() {
+            return Ok(shape);
+        }
+        *charsets = self::charsets(connection, flavour).await?;
+        Ok(self.shape(name, charsets))
+    }
+
     pub fn column(&self, name: &str) -> Option<&DescribedColumn> {
         self.columns.iter().find(|column| column.name == name)
     }

@@ -32,18 +32,18 @@ pub struct Server {
 
 /// How the server compares the names of databases and tables. Statements hold them as they were typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
-    Exactly,
+pub enum NameCase {
+    Exact,
     /// `lower_case_table_names` is not 0.
-    WithoutCase,
+    Folded,
 }
 
-impl Names {
+impl NameCase {
     /// # Errors
     /// Those of the connection.
     pub async fn of(connection: &mut Connection) -> Result<Self, Fault> {
         let row = connection.row("SELECT @@global.lower_case_table_names").await?;
-        Ok(if row.some(0)? == "0" { Self::Exactly } else { Self::WithoutCase })
+        Ok(if row.some(0)? == "0" { Self::Exact } else { Self::Folded })
     }
 
     pub fn same(self, one: &TableName, other: &TableName) -> bool {
@@ -51,7 +51,7 @@ impl Names {
     }
 
     pub fn same_part(self, one: &str, other: &str) -> bool {
-        one == other || self == Self::WithoutCase && one.to_lowercase() == other.to_lowercase()
+        one == other || self == Self::Folded && one.to_lowercase() == other.to_lowercase()
     }
 }
 

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::copy::Copier;
 use super::dump::Dump;
 use super::fault::Fault;
-use super::identity::{self, Names};
+use super::identity::{self, NameCase};
 use super::side::Side;
 use super::stream::Stream;
 use crate::config::MysqlSystem;
@@ -36,7 +36,7 @@ pub struct Context {
 struct Opened {
     dump: Dump,
     charsets: Charsets,
-    names: Names,
+    names: NameCase,
     tables: Vec<ServerTable>,
     checkpoint: MysqlCheckpoint,
 }
@@ -95,7 +95,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let server = identity::read(&mut connection, system.flavour).await?;
     let checkpoint = identity::judge(&server, known.as_ref())?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
-    let names = Names::of(&mut connection).await?;
+    let names = NameCase::of(&mut connection).await?;
     let tables = catalogue::configured(&mut connection, system).await?;
     tell_tables(system, reporter, &tables);
     if known.is_none() {

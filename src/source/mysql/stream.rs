@@ -10,8 +10,7 @@ use super::copy::{Copier, Request};
 use super::dump::{Dump, Logged};
 use super::encode::TablePlan;
 use super::fault::Fault;
-use super::identity::Names;
-use super::identity::halt;
+use super::identity::{NameCase, halt};
 use super::side::Side;
 use crate::config::{Flavour, MysqlSystem};
 use crate::decode::mysql::mariadb::Disguised;
@@ -40,7 +39,7 @@ pub struct Stream<'a> {
     pub journal: &'a Journal,
     pub intake: &'a mut Intake,
     pub charsets: Charsets,
-    pub names: Names,
+    pub names: NameCase,
     pub side: Side,
     pub copier: Copier,
     pub reporter: Reporter,

@@ -232,7 +232,7 @@ impl Look<'_> {
 
     fn unreadable(&mut self, place: String, what: &str, lacking: &str, sql: impl IntoIterator<Item = String>) {
         let user = &self.system.endpoint.user;
-        let message = format!("a target gets {what}, and {user:?} cannot read it for a copy: it lacks {lacking}");
+        let message = format!("{user:?} cannot read {what} for the copy that a target needs: it lacks {lacking}");
         let problem = Problem::new(code::PERMISSION_MISSING, message);
         self.found.push(Finding::error(place, problem).mended_by(sql));
     }

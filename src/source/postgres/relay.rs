@@ -12,14 +12,14 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::PollSender;
 
 /// One read takes up to this much.
 const READ_BYTES: usize = 256 * 1024;
 /// Reads, and writes, that wait to be taken.
 const QUEUE: usize = 2;
-
-/// How long the server may take the last of what is written.
+/// How long either side may take for the last that it has to say.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 /// The runtime's end.
@@ -86,10 +86,16 @@ async fn carry(
         }
         output.shutdown().await
     };
-    tokio::select! {
-        ended = incoming => ended,
+    let mut incoming = std::pin::pin!(incoming);
+    let ended = tokio::select! {
+        ended = &mut incoming => return ended,
         ended = outgoing => ended,
+    };
+    if ended.is_err() {
+        // A server that takes nothing any more may have said why.
+        let _ = timeout(LAST_WORDS_MAX, incoming).await;
     }
+    ended
 }
 
 impl AsyncRead for Relay {
@@ -125,8 +131,10 @@ impl AsyncWrite for Relay {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready once everything is written. What the server still says is of no use to anybody then.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writes.close();
+        while ready!(self.reads.poll_recv(context)).is_some() {}
         Poll::Ready(Ok(()))
     }
 }
@@ -202,10 +210,8 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_come_and_go_in_order_and_both_ends_are_noticed() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        let address = listener.local_addr().expect("it is bound");
+        let (mut relay, mut socket) = pair().await;
         let server = tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await.expect("a client");
             for number in 0..20_000_u32 {
                 socket.write_all(&number.to_be_bytes()).await.expect("the client reads");
             }
@@ -213,8 +219,6 @@ mod tests {
             socket.read_to_string(&mut said).await.expect("until it is shut");
             said
         });
-        let socket = TcpStream::connect(address).await.and_then(TcpStream::into_std).expect("it listens");
-        let mut relay = Relay::over(move || TcpStream::from_std(socket)).expect("a thread");
         for number in 0..20_000_u32 {
             assert_eq!(relay.read_u32().await.expect("it sends"), number);
         }
@@ -222,5 +226,39 @@ mod tests {
         relay.write_all(b"bye").await.expect("it reads");
         drop(relay);
         assert_eq!(server.await.expect("no panic"), "goodbye");
+    }
+
+    /// A relay, and the other end of its socket.
+    async fn pair() -> (Relay, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("it is bound");
+        let socket = TcpStream::connect(address).await.and_then(TcpStream::into_std).expect("it listens");
+        let relay = Relay::over(move || TcpStream::from_std(socket)).expect("a thread");
+        (relay, listener.accept().await.expect("a client").0)
+    }
+
+    #[tokio::test]
+    async fn once_it_is_shut_down_everything_is_written() {
+        let (mut relay, mut server) = pair().await;
+        relay.write_all(b"goodbye").await.expect("it reads");
+        server.write_all(b"nobody reads this").await.expect("a buffer takes it");
+        relay.shutdown().await.expect("it is shut");
+        let mut said = [0; 16];
+        let bytes = server.try_read(&mut said).expect("without waiting");
+        assert_eq!(said.get(..bytes), Some(&b"goodbye"[..]));
+    }
+
+    #[tokio::test]
+    async fn the_last_words_of_a_server_that_takes_nothing_any_more_arrive() {
+        let (input, mut server) = tokio::io::duplex(64);
+        let (output, gone) = tokio::io::duplex(64);
+        drop(gone);
+        let mut relay = Relay::over(move || Ok(tokio::io::join(input, output))).expect("a thread");
+        relay.write_all(b"refused").await.expect("it is handed over");
+        tokio::time::sleep(LAST_WORDS_MAX / 8).await;
+        server.write_all(b"bye").await.expect("it is read");
+        let mut said = [0; 3];
+        relay.read_exact(&mut said).await.expect("the last words");
+        assert_eq!(&said, b"bye");
     }
 }

@@ -59,28 +59,32 @@ async fn connect(endpoint: &PostgresEndpoint, purpose: Purpose) -> Result<Transp
     match &endpoint.host {
         Host::Unix(directory) => {
             let stream = UnixStream::connect(socket_path(directory, endpoint.port)).await.map_err(failed)?;
-            let stream: Stream = match purpose {
-                Purpose::Queries => Box::new(stream),
-                Purpose::Replication => {
-                    let socket = stream.into_std().map_err(failed)?;
-                    Box::new(Relay::over(move || UnixStream::from_std(socket)).map_err(failed)?)
-                }
-            };
+            let stream = of_socket(purpose, stream, UnixStream::into_std, UnixStream::from_std).map_err(failed)?;
             Ok(Transport { stream, private: true, channel_binding: None })
         }
         Host::Tcp(host) => {
             let stream = tcp(host, endpoint.port).await.map_err(failed)?;
-            let stream: Stream = match purpose {
-                Purpose::Queries => Box::new(stream),
-                Purpose::Replication => {
-                    let socket = stream.into_std().map_err(failed)?;
-                    Box::new(Relay::over(move || TcpStream::from_std(socket)).map_err(failed)?)
-                }
-            };
+            let stream = of_socket(purpose, stream, TcpStream::into_std, TcpStream::from_std).map_err(failed)?;
             match &endpoint.tls {
                 Tls::Disable => Ok(Transport { stream, private: false, channel_binding: None }),
                 Tls::VerifyFull { ca_file } => encrypt(endpoint, stream, host, ca_file.as_deref()).await,
             }
+        }
+    }
+}
+
+/// A walsender's socket goes to a thread of its own, and for that from one runtime to another.
+fn of_socket<S: Duplex + 'static, T: Send + 'static>(
+    purpose: Purpose,
+    socket: S,
+    detach: fn(S) -> io::Result<T>,
+    attach: fn(T) -> io::Result<S>,
+) -> io::Result<Stream> {
+    match purpose {
+        Purpose::Queries => Ok(Box::new(socket)),
+        Purpose::Replication => {
+            let socket = detach(socket)?;
+            Ok(Box::new(Relay::over(move || attach(socket))?))
         }
     }
 }

@@ -15,11 +15,15 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 use tailwater::wire::api::v1::admin_service_client::AdminServiceClient;
 use tailwater::wire::api::v1::catalog_service_client::CatalogServiceClient;
+use tailwater::wire::api::v1::subscribe_request::From;
 use tailwater::wire::api::v1::subscription_service_client::SubscriptionServiceClient;
-use tailwater::wire::api::v1::{GetStatusRequest, GetStatusResponse, ListTablesRequest, SourceStatus, Table};
+use tailwater::wire::api::v1::{
+    Boundary, GetStatusRequest, GetStatusResponse, ListTablesRequest, SourceStatus, SubscribeRequest,
+    SubscribeResponse, Table,
+};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tailwater");
 
@@ -243,6 +247,14 @@ impl Door {
 
     pub async fn subscriptions(&self) -> Result<SubscriptionServiceClient<Channel>, String> {
         Ok(SubscriptionServiceClient::new(self.channel().await?).max_decoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    /// A subscription to everything from the start. Held and never read, its window fills up.
+    pub async fn never_read(&self) -> Response<Streaming<SubscribeResponse>> {
+        let from = Some(From::Boundary(Boundary::Earliest.into()));
+        let request = SubscribeRequest { tables: vec!["*".into()], from, ..Default::default() };
+        let mut client = self.subscriptions().await.expect("tailwater runs");
+        client.subscribe(self.request(request)).await.expect("the operator may subscribe")
     }
 
     pub async fn catalog(&self) -> Result<CatalogServiceClient<Channel>, String> {

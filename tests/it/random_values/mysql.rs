@@ -63,7 +63,7 @@ const TYPES: &[&str] = &[
     "point",
 ];
 
-/// The last two of one kind each sort and compare as text.
+/// Of every way in which keys sort and compare.
 const KEYS: &[&str] = &[
     "int",
     "bigint unsigned",

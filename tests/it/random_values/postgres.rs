@@ -126,7 +126,7 @@ fn value(declared: &str, random: &mut StdRng) -> String {
             })
         }
         "numeric(12,3)" => sign(random) + &random.random_range(0..1_000_000_000).to_string() + ".5",
-        "numeric(5,-2)" => (sign(random) + &random.random_range(0..9_999_900).to_string()).clone(),
+        "numeric(5,-2)" => sign(random) + &random.random_range(0..9_999_900).to_string(),
         "percent" => random.random_range(0..10_000).to_string() + ".10",
         "text" => text(random, 60),
         "varchar(20)" => text(random, 20),

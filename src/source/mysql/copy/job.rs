@@ -124,14 +124,8 @@ impl Worker {
         let table = &record.table;
         let described = catalogue::describe(&mut connections.other, table).await?;
         let described = described.ok_or_else(|| Trouble::Table(format!("{table} is not on the server")))?;
-        let shape = match described.shape(table, &self.charsets) {
-            Ok(shape) => shape,
-            // Perhaps of a character set that nobody used yet.
-            Err(_) => {
-                self.charsets = catalogue::charsets(&mut connections.other, self.system.flavour).await?;
-                described.shape(table, &self.charsets).map_err(Trouble::Table)?
-            }
-        };
+        let shape = described.shape_of(table, &mut self.charsets, &mut connections.other, self.system.flavour).await?;
+        let shape = shape.map_err(Trouble::Table)?;
         let sql = format!(
             "SELECT COALESCE(table_rows, 0) FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
             literal(&table.schema),
@@ -156,21 +150,21 @@ impl Worker {
     /// Somebody dropped or renamed the table since this copy began. What was asked for before the place is durable: the stream
     /// waits for it.
     fn was_replaced(&self, record: &CopyRecord) -> bool {
-        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
-        let this = |known: &CopyRecord| known.copy == record.copy && known.state == CopyState::Running;
-        self.journal.copies().iter().any(|known| is_it(known) && this(known) && known.anew)
+        let is_this = |known: CopyRecord| known.copy == record.copy && known.state == CopyState::Running;
+        self.asked_anew(record).is_some_and(is_this)
     }
 
-    fn is_asked_anew(&self, record: &CopyRecord) -> bool {
+    /// What the journal knows of the copy, where it is asked for anew.
+    fn asked_anew(&self, record: &CopyRecord) -> Option<CopyRecord> {
         let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
-        self.journal.copies().iter().any(|known| is_it(known) && known.anew)
+        self.journal.copies().into_iter().find(is_it).filter(|known| known.anew)
     }
 
     async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
         let rows_estimate = standing.rows_estimate;
         let schema = Some(standing.schema.id);
-        let anew = self.is_asked_anew(&record);
+        let anew = self.asked_anew(&record).is_some();
         let begun = CopyRecord {
             anew,
             copy,

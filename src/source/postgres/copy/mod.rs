@@ -123,14 +123,8 @@ impl From<Gone> for Trouble {
 impl Worker {
     /// Until the stream is gone.
     async fn run(mut self) {
-        loop {
-            match self.serve().await {
-                Trouble::Gone => return,
-                Trouble::Connection(fault) => {
-                    tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
-                }
-                Trouble::Table(why) => tracing::debug!(system = %self.system.name, why, "a table's trouble"),
-            }
+        while let Err(fault) = self.serve().await {
+            tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
             // Whatever was under way is not to hold the stream.
             if self.knocker.send(Request::Release).await.is_err() {
                 return;
@@ -139,13 +133,10 @@ impl Worker {
         }
     }
 
-    async fn serve(&mut self) -> Trouble {
-        let record = self.next().await;
-        let mut connection = match Connection::open(&self.system.endpoint, Purpose::Queries).await {
-            Ok(connection) => connection,
-            Err(fault) => return Trouble::Connection(fault),
-        };
-        let mut record = record;
+    /// Copies until the stream is gone, or the connection.
+    async fn serve(&mut self) -> Result<(), Fault> {
+        let mut record = self.next().await;
+        let mut connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
         loop {
             let table = record.table.clone();
             match self.copy(&mut connection, record).await {
@@ -160,14 +151,12 @@ impl Worker {
                     self.put_off.put_off(table, Instant::now());
                     // Whatever was under way is over: for the stream, and with its connection for the server.
                     if self.knocker.send(Request::Release).await.is_err() {
-                        return Trouble::Gone;
+                        return Ok(());
                     }
-                    connection = match Connection::open(&self.system.endpoint, Purpose::Queries).await {
-                        Ok(connection) => connection,
-                        Err(fault) => return Trouble::Connection(fault),
-                    };
+                    connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
                 }
-                Err(trouble) => return trouble,
+                Err(Trouble::Connection(fault)) => return Err(fault),
+                Err(Trouble::Gone) => return Ok(()),
             }
             record = self.next().await;
         }
