@@ -4,6 +4,7 @@ mod copies;
 mod data_dir;
 mod endpoints;
 mod error;
+mod govern_status;
 mod listeners;
 mod preflight;
 mod run;

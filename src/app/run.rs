@@ -1,8 +1,8 @@
 //! The order in which everything starts, and the order in which it ends.
 //!
 //! ```text
-//! start:  data_dir ─► listeners ─► journal ─► sources ─► targets ─► gRPC ─► HTTP ─► ready
-//! stop:   sources (intake ends, what is whole is flushed and confirmed) ─► targets ─► gRPC (streams drain) ─► HTTP ─► journal
+//! start:  data_dir ─► listeners ─► journal ─► sources ─► govern ─► targets ─► gRPC ─► HTTP ─► ready
+//! stop:   sources (intake ends, what is whole is flushed and confirmed) ─► govern ─► targets ─► gRPC (streams drain) ─► HTTP ─► journal
 //! ```
 //! The one place that spawns. Surprise: HTTP outlives gRPC in a stop, so that `/healthz` answers while streams drain.
 
@@ -17,6 +17,8 @@ use crate::console;
 use crate::deliver::grpc::{self, ServeOptions};
 use crate::deliver::target::status::TargetStatus;
 use crate::deliver::target::{self, TargetHandle};
+use crate::govern::status::GovernStatus;
+use crate::govern::{self, GovernHandle};
 use crate::journal::{self, Journal};
 use crate::model::code;
 use crate::model::name::SystemName;
@@ -45,8 +47,10 @@ pub async fn run(config: Config, metrics: Metrics) -> Result<(), Error> {
     let journal = open(&config, &data_dir).await?;
     let systems = Arc::new(config.systems.clone());
     let sources = Sources::start(&config, &journal);
+    let govern = Govern::start(&config, &journal);
     let targets = Targets::start(&config, &systems, &journal, &sources.status());
-    let board = Arc::new(StatusBoard::new(&config, journal.clone(), sources.status(), targets.status()));
+    let board =
+        Arc::new(StatusBoard::new(&config, journal.clone(), sources.status(), targets.status(), govern.status()));
     let serving = Serving { data_dir: &data_dir, journal: &journal, board: &board, resync: targets.commands() };
     let mut servers = Servers::start(&config, serving, (grpc, http), metrics.clone())?;
     endpoints.write(data_dir.path()).map_err(|error| cannot_start(&error))?;
@@ -62,6 +66,7 @@ pub async fn run(config: Config, metrics: Metrics) -> Result<(), Error> {
     };
     signals.end_at_once();
     sources.stop().await;
+    govern.stop().await;
     targets.stop(config.server.grace).await;
     servers.stop().await;
     journal.close().await;
@@ -125,6 +130,33 @@ impl Sources {
             if let Err(error) = handle.join.await {
                 tracing::error!(%error, "a source's task failed");
             }
+        }
+    }
+}
+
+/// What makes entities, where there are contracts.
+struct Govern {
+    handle: Option<GovernHandle>,
+    stop: CancellationToken,
+}
+
+impl Govern {
+    fn start(config: &Config, journal: &Journal) -> Self {
+        let stop = CancellationToken::new();
+        Self { handle: govern::spawn(&config.access.entities, journal, stop.clone()), stop }
+    }
+
+    fn status(&self) -> Option<watch::Receiver<GovernStatus>> {
+        self.handle.as_ref().map(|handle| handle.status.clone())
+    }
+
+    /// The transaction under way becomes entities, or does so at the next start.
+    async fn stop(self) {
+        self.stop.cancel();
+        if let Some(handle) = self.handle
+            && let Err(error) = handle.join.await
+        {
+            tracing::error!(%error, "the task that governs failed");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What `GetStatus` and `/readyz` say of sources, journal and targets: from our own types to the API's.
 
 use super::copies::Copies;
-use super::target_status;
+use super::{govern_status, target_status};
 use crate::config::Config;
 use crate::deliver::target::status::TargetStatus;
+use crate::govern::status::GovernStatus;
 use crate::journal::Journal;
 use crate::model::position::Lsn;
 use crate::model::problem::Problem;
@@ -28,6 +29,7 @@ pub(super) struct StatusBoard {
     copies: Copies,
     sources: Vec<watch::Receiver<SourceStatus>>,
     targets: Vec<watch::Receiver<TargetStatus>>,
+    govern: Option<watch::Receiver<GovernStatus>>,
     warnings: Vec<String>,
 }
 
@@ -37,6 +39,7 @@ impl StatusBoard {
         journal: Journal,
         sources: Vec<watch::Receiver<SourceStatus>>,
         targets: Vec<watch::Receiver<TargetStatus>>,
+        govern: Option<watch::Receiver<GovernStatus>>,
     ) -> Self {
         let entitled = config.access.entitlements.is_some();
         let warnings = [(!entitled, NO_POLICY), (!config.journal.sync, NO_SYNC)];
@@ -48,6 +51,7 @@ impl StatusBoard {
             journal,
             sources,
             targets,
+            govern,
             warnings: warnings.into_iter().filter(|(on, _)| *on).map(|(_, text)| text.to_owned()).collect(),
         }
     }
@@ -67,6 +71,7 @@ impl StatusBoard {
             subscriptions: Vec::new(),
             warnings: self.warnings.clone(),
             targets: self.targets(),
+            govern: self.govern.as_ref().map(|status| govern_status::govern(&status.borrow(), &self.journal)),
         }
     }
 
@@ -155,7 +160,7 @@ fn table(table: &CapturedTable, copy: Option<v1::CopyStatus>) -> v1::TableStatus
     }
 }
 
-fn instant(time: UnixMicros) -> Instant {
+pub(super) fn instant(time: UnixMicros) -> Instant {
     let (seconds, nanos) = time.seconds_and_nanos();
     Instant { kind: Some(instant::Kind::Seconds(seconds)), nanos, text: String::new() }
 }

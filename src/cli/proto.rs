@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Only these tables: system.schema.table, `*` matches anything; repeatable
     #[arg(long = "table", value_name = "PATTERN")]
     tables: Vec<String>,
+    /// Only these entities; `*` matches anything; repeatable
+    #[arg(long = "entity", value_name = "NAME")]
+    entities: Vec<String>,
     #[command(flatten)]
     identity: Identity,
 }
@@ -27,7 +30,8 @@ pub(super) struct Args {
 pub(super) async fn execute(config: Option<&Path>, args: &Args) -> Result<Exit, Error> {
     let config = connect::load(config)?;
     let server = Server::connect(&config, &args.identity).await?;
-    let request = server.request(GetDescriptorsRequest { tables: args.tables.clone() });
+    let request =
+        server.request(GetDescriptorsRequest { tables: args.tables.clone(), entities: args.entities.clone() });
     let mut catalog = CatalogServiceClient::new(server.channel).max_decoding_message_size(connect::MESSAGE_BYTES_MAX);
     let answer = catalog.get_descriptors(request).await.map_err(connect::refused)?.into_inner();
     let files = FileDescriptorSet::decode(answer.file_descriptor_set)

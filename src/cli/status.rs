@@ -1,5 +1,6 @@
 //! `tailwater status`: what the running server says of itself.
 
+mod govern;
 pub(super) mod targets;
 
 use super::connect::{self, Identity, Server};
@@ -48,6 +49,7 @@ fn in_trouble(status: &GetStatusResponse) -> bool {
     };
     status.sources.iter().any(halted)
         || status.targets.iter().any(target_halted)
+        || !govern::problems(status.govern.as_ref()).is_empty()
         || status.journal.as_ref().is_some_and(|journal| !journal.parked_code.is_empty())
 }
 
@@ -70,7 +72,11 @@ fn json(status: &GetStatusResponse) -> Result<String, Error> {
 
 fn text(status: &GetStatusResponse) -> String {
     let mut out = sources(&status.sources);
-    for (place, problem) in problems(&status.sources).into_iter().chain(targets::problems(&status.targets)) {
+    for (place, problem) in problems(&status.sources)
+        .into_iter()
+        .chain(targets::problems(&status.targets))
+        .chain(govern::problems(status.govern.as_ref()))
+    {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "\n{place}: {}: {}\n  next: {}", problem.code, problem.message, problem.next);
     }
@@ -82,6 +88,9 @@ fn text(status: &GetStatusResponse) -> String {
     }
     if !status.targets.is_empty() {
         let _ = write!(out, "\n{}", targets::text(&status.targets));
+    }
+    if let Some(govern) = &status.govern {
+        let _ = write!(out, "\n{}", govern::text(govern));
     }
     if !status.subscriptions.is_empty() {
         let _ = write!(out, "\n{}", subscriptions(status));

@@ -4,8 +4,11 @@
 //! and its neighbours are still looked at.
 
 mod access;
+mod contract;
 mod endpoint;
+mod entitlement;
 mod limits;
+mod predicate;
 mod system;
 mod target;
 
@@ -13,8 +16,9 @@ use super::raw::Node;
 use super::report::Report;
 use super::scalar;
 use super::section::{Keys, Section};
-use super::{Config, Passwords};
+use super::{Access, Config, Passwords, Target};
 use crate::model::code;
+use crate::model::name::SystemName;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +28,7 @@ const KEYS: Keys = Keys {
         "data_dir",
         "lock_file",
         "systems",
+        "contracts",
         "roles",
         "entitlements",
         "subjects",
@@ -32,7 +37,7 @@ const KEYS: Keys = Keys {
         "retention",
         "journal",
     ],
-    later: &["contracts", "validation", "reference"],
+    later: &["validation", "reference"],
 };
 
 /// The only version of the format so far.
@@ -46,14 +51,25 @@ pub(super) fn check(root: &Node, path: &Path, passwords: Passwords<'_>, report: 
     let lock_file = file.get("lock_file").map(|node| scalar::text(node, "lock_file", report));
     let systems = file.require("systems", report).and_then(|node| system::systems(node, path, passwords, report));
     let names: Vec<&str> = systems.iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let access = access::access(&file, &names, report);
+    let entities = match file.get("contracts") {
+        Some(node) => contract::contracts(node, path, systems.as_ref(), report),
+        None => Some(BTreeMap::new()),
+    };
+    let access = access::access(&file, &names, entities.as_ref(), report);
     let targets = match file.get("targets") {
         Some(node) => {
             let roles: Option<Vec<&str>> =
                 access.as_ref().map(|access| access.roles.iter().map(String::as_str).collect());
             let entitlements = file.get("entitlements").is_some();
-            let known = target::Known { systems: &names, roles: roles.as_deref(), entitlements };
-            target::targets(node, &known, path, passwords, report)
+            let entities: Option<Vec<&str>> =
+                entities.as_ref().map(|entities| entities.keys().map(String::as_str).collect());
+            let known =
+                target::Known { systems: &names, roles: roles.as_deref(), entities: entities.as_deref(), entitlements };
+            let targets = target::targets(node, &known, path, passwords, report);
+            if let (Some(targets), Some(access)) = (&targets, &access) {
+                without_attributes(node, targets, access, report);
+            }
+            targets
         }
         None => Some(BTreeMap::new()),
     };
@@ -74,6 +90,19 @@ pub(super) fn check(root: &Node, path: &Path, passwords: Passwords<'_>, report: 
         retention: retention?,
         journal: journal?,
     })
+}
+
+/// A target has roles and no attributes, so none of its roles may need one.
+fn without_attributes(node: &Node, targets: &BTreeMap<SystemName, Target>, access: &Access, report: &mut Report) {
+    for target in targets.values() {
+        let entitlements = access.entitlements.iter().flatten();
+        let own = entitlements.filter(|entitlement| target.roles.contains(&entitlement.role));
+        for entitlement in own.filter(|own| own.rows.as_ref().is_some_and(|rows| !rows.attributes().is_empty())) {
+            let (name, role) = (&target.name, &entitlement.role);
+            let message = format!("the target `{name}` has no attributes, which the rows of its role {role} need");
+            report.add(node.place, code::CONFIG_NO_ROLES, message);
+        }
+    }
 }
 
 fn version(file: &Section<'_>, report: &mut Report) {

@@ -1,7 +1,7 @@
 //! From a path to a checked configuration: finding the file, reading it, and the passwords that it points to.
 
 use super::check;
-use super::raw::{self, Place};
+use super::raw::{self, Node, Place};
 use super::report::{Error, Report};
 use super::{Config, PathBuf};
 use crate::model::code;
@@ -82,21 +82,40 @@ pub fn parse(path: &Path, bytes: &[u8], passwords: Passwords<'_>) -> Result<Conf
         return Err(Error::of_file(path, code::CONFIG_TOO_LARGE, "larger than 1 MiB"));
     }
     let mut report = Report::default();
+    let checked = tree(bytes, &mut report).and_then(|root| check::check(&root, path, passwords, &mut report));
+    report.conclude(path, checked)
+}
+
+/// A file that the configuration names, as a tree; what keeps it from being one is reported at `place`, or where it is.
+pub(super) fn another(path: &Path, place: Place, report: &mut Report) -> Option<Node> {
+    match read_at_most(path, FILE_BYTES_MAX + 1) {
+        Ok(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => {
+            report.add(place, code::CONFIG_TOO_LARGE, format!("{} is larger than 1 MiB", path.display()));
+            None
+        }
+        Ok(bytes) => report.within(path, |report| tree(&bytes, report)),
+        Err(error) => {
+            report.add(place, code::CONFIG_UNREADABLE, format!("{}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn tree(bytes: &[u8], report: &mut Report) -> Option<Node> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             report.add(place_of(bytes, error.valid_up_to()), code::CONFIG_NOT_UTF8, "not UTF-8 text");
-            return report.conclude(path, None);
+            return None;
         }
     };
-    let checked = match raw::parse(text) {
-        Ok(root) => check::check(&root, path, passwords, &mut report),
+    match raw::parse(text) {
+        Ok(root) => Some(root),
         Err(syntax) => {
             report.add(syntax.place, code::CONFIG_SYNTAX, syntax.message);
             None
         }
-    };
-    report.conclude(path, checked)
+    }
 }
 
 fn read_at_most(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {

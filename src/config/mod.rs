@@ -4,7 +4,9 @@
 //! file:line:column. Everything after start-up sees only [`Config`]; nothing reads the environment later.
 
 mod check;
+mod contract;
 mod load;
+pub mod predicate;
 mod raw;
 mod report;
 mod scalar;
@@ -12,16 +14,19 @@ mod section;
 #[cfg(test)]
 mod tests;
 
+pub use contract::{Entity, EntityField, EntitySource, Join, MappedColumn, Mapping, Normalise, Part, Sensitivity};
 pub use load::{Passwords, find, load, parse};
 pub use raw::Place;
 pub use report::{Error, Mistake};
 
 use crate::model::name::{SystemName, TableName};
-use crate::model::pattern::Selection;
+use crate::model::pattern::{Pattern, Selection};
+use predicate::{Literal, Predicate};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -162,6 +167,8 @@ pub struct Target {
     pub tables: Selection,
     /// The name of the schema on the target, with `{system}` and `{schema}` for those of the table. Default `{system}`.
     pub schema: String,
+    /// Over the names of entities. Default: none.
+    pub entities: Vec<Pattern>,
 }
 
 /// Who may come in and what they may see.
@@ -170,21 +177,72 @@ pub struct Access {
     pub roles: Vec<String>,
     /// `None`: no such section. The local operator reads raw, with a warning; other subjects read nothing.
     pub entitlements: Option<Vec<Entitlement>>,
+    /// Of all contracts, by name.
+    pub entities: Arc<BTreeMap<String, Arc<Entity>>>,
     pub subjects: BTreeMap<String, Subject>,
 }
 
-/// One role may read these tables, all columns as they are.
+/// What one role may read. What several give a subject adds up, row by row.
 #[derive(Debug, Clone)]
 pub struct Entitlement {
     pub role: String,
-    /// Over `system.schema.table`.
-    pub tables: Selection,
+    pub of: EntitledTo,
+    /// Only rows of which this is true.
+    pub rows: Option<Predicate>,
+    /// Only fields of at most this sensitivity. Of columns that no contract speaks of nothing is known.
+    pub max_sensitivity: Sensitivity,
+    pub mask: Vec<(Masked, Mask)>,
+}
+
+#[cfg(test)]
+impl Entitlement {
+    /// To the rows of these tables as they are.
+    pub fn raw(role: &str, tables: Selection) -> Self {
+        let of = EntitledTo::Tables { tables, columns: Columns::All };
+        Self { role: role.to_owned(), of, rows: None, max_sensitivity: Sensitivity::Internal, mask: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum EntitledTo {
+    /// `tables`: over `system.schema.table`.
+    Tables { tables: Selection, columns: Columns },
+    /// Over the names of entities.
+    Entity(Pattern),
+}
+
+/// Which columns of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Columns {
+    /// Those of fields that the table's system owns, and the key.
+    Owned,
+    /// The rows as they are.
+    All,
+}
+
+/// What is masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Masked {
+    /// A field of an entity, or a column of a table.
+    Name(String),
+    /// Fields with this tag, and the columns that they are mapped to.
+    Tag(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mask {
+    /// It is not there at all, neither in rows nor in their type.
+    Omit,
+    /// It is always null.
+    Null,
 }
 
 #[derive(Debug, Clone)]
 pub struct Subject {
     pub name: String,
     pub roles: Vec<String>,
+    /// What predicates compare with: lists of values, of one where the file has no list.
+    pub attributes: BTreeMap<String, Vec<Literal>>,
     /// SHA-256 of the bearer token; the config keeps it as `sha256:<64 hex digits>`.
     pub token_hash: [u8; 32],
 }

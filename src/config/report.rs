@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 /// One mistake: where, which kind, and what was found and meant. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
+    /// `None`: the configuration itself; else a contract that it names.
+    pub file: Option<PathBuf>,
     pub place: Option<Place>,
     pub code: Code,
     pub message: String,
 }
 
-/// Why a configuration was refused. Prints one line a mistake, in the order of the file: `file:line:column: code: message`.
+/// Why a configuration was refused. Prints one line a mistake, file by file and in their order: `file:line:column: code: message`.
 #[derive(Debug, thiserror::Error)]
 pub struct Error {
     pub path: PathBuf,
@@ -22,7 +24,10 @@ pub struct Error {
 
 impl Error {
     pub(super) fn of_file(path: &Path, code: Code, message: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), mistakes: vec![Mistake { place: None, code, message: message.into() }] }
+        Self {
+            path: path.to_owned(),
+            mistakes: vec![Mistake { file: None, place: None, code, message: message.into() }],
+        }
     }
 }
 
@@ -32,7 +37,7 @@ impl fmt::Display for Error {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}:", self.path.display())?;
+            write!(f, "{}:", mistake.file.as_ref().unwrap_or(&self.path).display())?;
             if let Some(place) = mistake.place {
                 write!(f, "{place}:")?;
             }
@@ -46,11 +51,21 @@ impl fmt::Display for Error {
 #[derive(Default)]
 pub(super) struct Report {
     mistakes: Vec<Mistake>,
+    /// The contract under examination.
+    file: Option<PathBuf>,
 }
 
 impl Report {
     pub fn add(&mut self, place: Place, code: Code, message: impl Into<String>) {
-        self.mistakes.push(Mistake { place: Some(place), code, message: message.into() });
+        self.mistakes.push(Mistake { file: self.file.clone(), place: Some(place), code, message: message.into() });
+    }
+
+    /// What `check` finds is in another file, which the configuration names.
+    pub fn within<T>(&mut self, file: &Path, check: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.file.replace(file.to_owned());
+        let checked = check(self);
+        self.file = outer;
+        checked
     }
 
     /// `checked` if nothing was found.
@@ -58,7 +73,7 @@ impl Report {
         match checked {
             Some(checked) if self.mistakes.is_empty() => Ok(checked),
             _ => {
-                self.mistakes.sort_by_key(|mistake| mistake.place);
+                self.mistakes.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
                 Err(Error { path: path.to_owned(), mistakes: self.mistakes })
             }
         }

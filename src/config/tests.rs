@@ -20,7 +20,7 @@ systems:
 ";
 
 fn env(name: &str) -> Option<String> {
-    ["ERP_PASSWORD", "WAREHOUSE_PASSWORD"].contains(&name).then(|| "hush".to_owned())
+    ["CRM_PASSWORD", "ERP_PASSWORD", "WAREHOUSE_PASSWORD"].contains(&name).then(|| "hush".to_owned())
 }
 
 fn read(text: &str) -> Result<Config, Error> {
@@ -137,7 +137,7 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
         (
             "version: 1",
             "version: 1\ncontracts: [crm.yaml]",
-            "t.yaml:2:1: TW-CFG-006: `contracts` is not in this version",
+            "t.yaml:2:13: TW-CFG-001: crm.yaml: No such file or directory (os error 2)",
         ),
         (
             "version: 1",
@@ -156,8 +156,8 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             "version: 1",
-            "version: 1\nroles: [sales]\nentitlements: [{role: sales, tables: [\"erp.*\"], columns: all, mask: {}}]",
-            "t.yaml:3:63: TW-CFG-006: `entitlements[0].mask` is not in this version",
+            "version: 1\nroles: [sales]\nentitlements: [{role: sales, tables: [\"erp.*\"], columns: all, mask: {pay: hide}}]",
+            "t.yaml:3:75: TW-CFG-010: `entitlements[0].mask.pay` cannot be `hide` (known: omit, null)",
         ),
         (
             "version: 1",
@@ -240,7 +240,7 @@ fn every_slip_in_a_target_has_its_answer() {
         ),
         (format!("{TARGET}    schema: \"{{sytem}}_x\"\n"), "knows {system} and {schema}, found {sytem}_x"),
         (format!("{TARGET}    schema: pg_temp\n"), "PostgreSQL keeps pg_temp for itself"),
-        (format!("{TARGET}    entities: []\n"), "TW-CFG-006: `targets.warehouse.entities` is not in this version"),
+        (format!("{TARGET}    entities: [customer]\n"), "TW-CFG-022: `customer` is no entity of any contract"),
         (format!("{TARGET}    roles: [a]\n"), "TW-CFG-015: `roles` has no role `a`"),
         (
             format!("{TARGET}{roles}"),
@@ -300,6 +300,148 @@ fn every_example_is_a_configuration() {
         }
     }
     assert!(seen >= 3);
+}
+
+const CONTRACT: &str = include_str!("../../config/contracts/customer.yaml");
+
+/// A configuration with the example's contract, with `line` of it replaced.
+fn with_contract(line: &str, instead: &str, rest: &str) -> Result<Config, Error> {
+    assert!(CONTRACT.contains(line), "{line}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("c.yaml"), CONTRACT.replacen(line, instead, 1)).unwrap();
+    let crm = "  crm: {kind: mariadb, host: /run/mysqld.sock, user: t, tables: {include: [\"creme.*\"]}}\n";
+    let text = GOOD.replace("systems:\n", &format!("contracts: [c.yaml]\nsystems:\n{crm}"));
+    parse(&folder.path().join("t.yaml"), format!("{text}{rest}").as_bytes(), Passwords::Leave)
+}
+
+#[test]
+fn what_is_wrong_with_a_contract_is_told_with_its_own_file_and_place() {
+    let mut wrong = Vec::new();
+    for (line, instead, told) in [
+        ("owner: erp", "owner: epr", "c.yaml:27:16: TW-CFG-022: `epr` is no system here, did you mean `erp`?"),
+        (
+            "erp: vat.code",
+            "erp: vta.code",
+            "c.yaml:33:35: TW-CFG-022: `vta.code`: there is no join `vta`, did you mean `vat`?",
+        ),
+        (
+            "[uppercase, alphanumeric]",
+            "[upper]",
+            "c.yaml:34:21: TW-CFG-010: `entities.customer.fields.tax_id.normalise` cannot be `upper` (known: nfkc, collapse_whitespace, lowercase, uppercase, alphanumeric)",
+        ),
+        (
+            "sensitivity: confidential",
+            "sensitivity: secret",
+            "c.yaml:36:22: TW-CFG-010: `entities.customer.fields.tax_id.sensitivity` cannot be `secret` (known: public, internal, confidential, restricted)",
+        ),
+        (
+            "map: {crm: phone}",
+            "map: {erp: phone}",
+            "c.yaml:46:9: TW-CFG-023: crm owns `phone`, so it needs a column there",
+        ),
+        ("[[tax_id]]", "[[taxid]]", "c.yaml:50:25: TW-CFG-022: `taxid` is no field, did you mean `tax_id`?"),
+        (
+            "[[tax_id]]",
+            "[[phone]]",
+            "c.yaml:50:25: TW-CFG-023: `phone` identifies, so each system needs a column for it",
+        ),
+        (
+            "customer_id: crm, ",
+            "",
+            "c.yaml:9:10: TW-CFG-023: `entities.customer.ids` has no name for what crm calls it",
+        ),
+        (
+            "creme.persons_address",
+            "other.persons_address",
+            "c.yaml:7:3: TW-CFG-019: crm.other.persons_address is not among the tables of its system, so nothing of it would come",
+        ),
+        (
+            "table: public.party_party",
+            "table: public.*",
+            "c.yaml:19:23: TW-CFG-010: `entities.customer.sources.erp.root.table` must be one table, as schema.table; found `public.*`",
+        ),
+        (
+            "phone:\n        owner: crm",
+            "phone:\n        owner: crm\n        shared: {}",
+            "c.yaml:47:9: TW-CFG-006: `entities.customer.fields.phone.shared` is not in this version",
+        ),
+        (
+            "      phone:",
+            "      Phone:",
+            "c.yaml:45:7: TW-CFG-012: the field `Phone` must be at most 48 lower-case letters, digits and underscores, starting with a letter",
+        ),
+        (
+            "erp_customer_id: erp",
+            "phone: erp",
+            "c.yaml:9:5: TW-CFG-023: two things would be called `phone` in its events",
+        ),
+    ] {
+        let error = with_contract(line, instead, "").expect_err(line).to_string();
+        wrong.extend((!error.ends_with(told)).then(|| format!("{line}\n  {error}\n  {told}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let config = with_contract("version: 1", "version: 1", "").expect("the example");
+    let customer = &config.access.entities["customer"];
+    let address = customer.fields.iter().find(|field| field.name == "billing_address").expect("it has one");
+    assert_eq!(
+        address.columns().collect::<Vec<_>>(),
+        ["billing_address_street", "billing_address_postal_code", "billing_address_city"]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_an_entitlement_to_an_entity_is_told() {
+    let hash = "0".repeat(64);
+    let section = |entitlement: &str| {
+        format!(
+            "roles: [sales]\nentitlements: [{entitlement}]\nsubjects: {{app: {{roles: [sales], token_hash: \"sha256:{hash}\"}}}}\n"
+        )
+    };
+    for (entitlement, told) in [
+        (
+            "{role: sales, entity: custmer}",
+            "TW-CFG-022: `custmer` is no entity of any contract, did you mean `customer`?",
+        ),
+        (
+            "{role: sales, entity: customer, columns: all}",
+            "TW-CFG-010: `entitlements[0].columns` is of tables; an entity has fields",
+        ),
+        (
+            "{role: sales}",
+            "TW-CFG-007: `entitlements[0].tables` or `entitlements[0].entity` is needed, and one of them only",
+        ),
+        (
+            "{role: sales, entity: customer, mask: {\"tag:pi\": omit}}",
+            "TW-CFG-022: `pi` is no tag of any field, did you mean `pii`?",
+        ),
+        (
+            "{role: sales, entity: customer, mask: {phon: omit}}",
+            "TW-CFG-022: `phon` is no field, did you mean `phone`?",
+        ),
+        (
+            "{role: sales, entity: customer, rows: \"row.city = 'Bonn'\"}",
+            "TW-CFG-022: `entitlements[0].rows`: customer has no `city` (known: billing_address_city, billing_address_postal_code, billing_address_street, customer_id, erp_customer_id, legal_customer_name, phone, tax_id)",
+        ),
+        (
+            "{role: sales, entity: customer, rows: \"row.phone =\"}",
+            "TW-CFG-010: `entitlements[0].rows`: row.NAME, subject.NAME or a value was expected at its end",
+        ),
+        (
+            "{role: sales, entity: customer, rows: \"row.phone in subject.phones\"}",
+            "TW-CFG-018: the subject `app` needs the attribute `phones` for its role sales",
+        ),
+        (
+            "{role: sales, tables: [\"erp.*\"], columns: all, max_sensitivity: public}",
+            "TW-CFG-023: `entitlements[0].max_sensitivity`: with `columns: all` there are columns that no contract classifies; use `owned`",
+        ),
+    ] {
+        let error =
+            with_contract("version: 1", "version: 1", &section(entitlement)).expect_err(entitlement).to_string();
+        assert!(error.ends_with(told), "{error}\n{told}");
+    }
+    let fine = with_contract("version: 1", "version: 1", &section("{role: sales, tables: [\"crm.*\"]}")).expect("fine");
+    let entitlements = fine.access.entitlements.expect("a section");
+    assert!(matches!(entitlements[0].of, EntitledTo::Tables { columns: Columns::Owned, .. }), "the default");
 }
 
 proptest! {

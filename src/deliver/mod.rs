@@ -9,11 +9,14 @@ mod cursor;
 mod encode_frame;
 mod filter;
 pub mod grpc;
+mod mask;
 mod refusal;
+mod rows;
 mod subject;
 mod subscriptions;
 mod tail;
 pub mod target;
 pub mod verify;
+mod view;
 
 pub use cursor::Cursor;

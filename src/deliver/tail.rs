@@ -15,7 +15,9 @@ use super::encode_frame::{put_changes, put_frame};
 use super::filter::filter;
 use super::refusal::{Kind, Refusal};
 use super::subscriptions::{Claim, Start};
-use crate::journal::{Header, Journal, ReadError, Reader};
+use super::view::View;
+use crate::config::Entity;
+use crate::journal::{Cause, Header, Journal, ReadError, Reader};
 use crate::model::code;
 use crate::model::copy::CopyPhase;
 use crate::model::gtid::Gtid;
@@ -79,8 +81,8 @@ struct Open {
 enum Scope {
     Nothing,
     All,
-    /// Changes of these schemas.
-    Some(Vec<u32>),
+    /// As the class sees each of its schemas.
+    Some,
 }
 
 enum End {
@@ -224,15 +226,15 @@ impl Tail {
         Ok(if self.out.len() >= RESPONSE_BYTES_FULL { Flow::Send } else { Flow::Fill })
     }
 
-    fn put_chunk(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+    fn put_chunk(&mut self, chunk: &Bytes) -> Result<(), Refusal> {
         // Taken and put back, so that the rest of `self` can be used meanwhile.
         let Some(mut open) = self.open.take() else { return Ok(()) };
         match &open.scope {
             Scope::Nothing => {}
             Scope::All => self.put_visible(&mut open, chunk)?,
-            Scope::Some(visible) => {
+            Scope::Some => {
                 let mut seen = BytesMut::with_capacity(chunk.len());
-                let kept = filter(chunk, |id| visible.contains(&id), &mut seen)
+                let kept = filter(chunk, |id| self.class.remembered(SchemaId(id)), &mut seen)
                     .map_err(|error| unreadable(open.header.sequence, &error.to_string()))?;
                 self.changes.increment(kept);
                 self.put_visible(&mut open, &seen)?;
@@ -263,14 +265,11 @@ impl Tail {
 
     fn put_schemas(&mut self, open: &Open) -> Result<(), Refusal> {
         for id in &open.header.schemas {
-            let visible = match &open.scope {
-                Scope::Nothing => false,
-                Scope::All => true,
-                Scope::Some(visible) => visible.contains(&id.0),
-            };
-            if visible && self.schemas_sent.insert(*id) {
+            let view = self.class.remembered(*id);
+            if view.sees_anything() && self.schemas_sent.insert(*id) {
                 let schema = self.journal.schema(*id).ok_or_else(|| schema_missing(open.header.sequence, *id))?;
-                put_frame(&mut self.out, Frame::Schema(schema_frame(&schema)));
+                let (described, contract) = (view.described(&schema), self.class.contract(&schema));
+                put_frame(&mut self.out, Frame::Schema(schema_frame(&described, contract)));
             }
         }
         Ok(())
@@ -280,7 +279,8 @@ impl Tail {
         let Some(mut open) = self.open.take() else { return Ok(()) };
         self.look_past(open.header.sequence);
         // Whoever sees the table sees where its copies begin and end, rows or no rows.
-        if let Some(frame) = snapshot_frame(&open.header) {
+        let every_row = open.header.schemas.iter().all(|id| self.class.remembered(*id).sees_every_row());
+        if let Some(frame) = snapshot_frame(&open.header, every_row) {
             self.put_begin(&mut open)?;
             put_frame(&mut self.out, frame);
         }
@@ -301,17 +301,17 @@ impl Tail {
 
     /// Decided by the header alone where it can be: then the body is skipped, or passed on as it is stored.
     fn scope(&mut self, header: &Header) -> Result<Scope, Refusal> {
-        let mut visible = Vec::with_capacity(header.schemas.len());
+        let (mut nothing, mut all) = (true, true);
         for id in &header.schemas {
-            let seen = self.class.sees(*id, || self.journal.schema(*id));
-            if seen.ok_or_else(|| schema_missing(header.sequence, *id))? {
-                visible.push(id.0);
-            }
+            let view = self.class.sees(*id, || self.journal.schema(*id));
+            let view = view.ok_or_else(|| schema_missing(header.sequence, *id))?;
+            nothing &= !view.sees_anything();
+            all &= matches!(view, View::Whole);
         }
-        Ok(match visible.len() {
-            0 => Scope::Nothing,
-            all if all == header.schemas.len() => Scope::All,
-            _ => Scope::Some(visible),
+        Ok(match (nothing, all) {
+            (true, _) => Scope::Nothing,
+            (_, true) => Scope::All,
+            _ => Scope::Some,
         })
     }
 
@@ -355,33 +355,39 @@ impl Tail {
 fn begin_frame(header: &Header) -> v1::Begin {
     let position = match &header.position {
         Position::Postgres { commit_lsn } => {
-            v1::position::Position::Postgres(v1::PostgresPosition { commit_lsn: commit_lsn.0 })
+            Some(v1::position::Position::Postgres(v1::PostgresPosition { commit_lsn: commit_lsn.0 }))
         }
+        Position::Own => None,
         Position::Mysql { gtid, end } => {
             let position = v1::BinlogPosition {
                 gtid: gtid.as_ref().map(ToString::to_string).unwrap_or_default(),
                 file: end.file.to_string(),
                 offset: end.offset,
             };
-            match gtid {
+            Some(match gtid {
                 Some(Gtid::Mariadb(_)) => v1::position::Position::Mariadb(position),
                 _ => v1::position::Position::Mysql(position),
-            }
+            })
         }
     };
     v1::Begin {
         sequence: header.sequence.0,
         system: header.system.to_string(),
-        position: Some(v1::Position { position: Some(position) }),
+        position: position.map(|position| v1::Position { position: Some(position) }),
         commit_time: Some(instant(header.commit_time)),
         transaction: header.transaction.clone(),
+        cause: header.cause.as_ref().map(cause),
     }
 }
 
-/// What a copy's first and last step say. Its rows are changes like others.
-fn snapshot_frame(header: &Header) -> Option<Frame> {
+fn cause(cause: &Cause) -> v1::Cause {
+    v1::Cause { sequence: cause.sequence.0, system: cause.system.to_string() }
+}
+
+/// What a copy's first and last step say. Its rows are changes like others. How many they are is only for those who see all.
+fn snapshot_frame(header: &Header, every_row: bool) -> Option<Frame> {
     let step = header.copy.as_ref()?;
-    let (system, copy, rows) = (header.system.to_string(), step.copy, header.copied_rows);
+    let (system, copy, rows) = (header.system.to_string(), step.copy, if every_row { header.copied_rows } else { 0 });
     let (schema, table) = (step.table.schema.to_string(), step.table.table.to_string());
     match step.phase {
         CopyPhase::Begin => Some(Frame::SnapshotBegin(v1::SnapshotBegin { system, schema, table, copy })),
@@ -390,7 +396,16 @@ fn snapshot_frame(header: &Header) -> Option<Frame> {
     }
 }
 
-fn schema_frame(schema: &TableSchema) -> v1::Schema {
+fn schema_frame(schema: &TableSchema, contract: Option<&Arc<Entity>>) -> v1::Schema {
+    let number = |name: &str| {
+        let column = schema.columns.iter().find(|column| *column.shape.name == *name);
+        column.map(|column| column.number)
+    };
+    let fields = contract.into_iter().flat_map(|contract| &contract.fields).map(|field| v1::EntityField {
+        name: field.name.clone(),
+        numbers: field.columns().filter_map(|column| number(&column)).collect(),
+    });
+    let ids = contract.into_iter().flat_map(|contract| contract.ids.values()).filter_map(|id| number(id));
     v1::Schema {
         id: schema.id.0,
         type_url: format!("type.googleapis.com/{}", schema.type_name),
@@ -399,6 +414,8 @@ fn schema_frame(schema: &TableSchema) -> v1::Schema {
         schema: schema.name.schema.to_string(),
         table: schema.name.table.to_string(),
         key: schema.columns.iter().filter(|column| column.shape.key).map(|column| column.number).collect(),
+        fields: fields.filter(|field| !field.numbers.is_empty()).collect(),
+        ids: ids.collect(),
     }
 }
 

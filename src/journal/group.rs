@@ -1,6 +1,5 @@
 //! What one write batch carries, and whom to tell once it is durable.
 
-use super::SubscriptionRecord;
 use super::copies::CopyChanges;
 use super::keys;
 use super::record::{Entry, write_checkpoint, write_copy};
@@ -8,6 +7,7 @@ use super::schemas::NewSchema;
 use super::store::Batch;
 use super::system::System;
 use super::tail::Transaction;
+use super::{NoteChange, SubscriptionRecord};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::position::Sequence;
 use bytes::Bytes;
@@ -64,6 +64,11 @@ impl Group {
         for record in self.copies.records() {
             self.batch.put(keys::copy(&record.system, &record.table), write_copy(record));
         }
+    }
+
+    pub(super) fn notes(&mut self, changes: &[NoteChange]) {
+        self.sync |= !changes.is_empty();
+        changes.iter().for_each(|change| change.apply(&mut self.batch));
     }
 
     pub(super) fn schema(&mut self, new: &NewSchema) {

@@ -3,7 +3,7 @@
 use super::queue::{Step, Work};
 use super::shared::{Lifetime, Shared};
 use super::system::System;
-use super::{Commit, Error};
+use super::{Commit, Error, NoteChange};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::code::INTAKE_SUPERSEDED;
 use crate::model::problem::Problem;
@@ -85,9 +85,17 @@ impl Intake {
     /// # Errors
     /// [`Error::Stopped`].
     pub async fn advance(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
+        self.note(checkpoint, Vec::new()).await
+    }
+
+    /// The same, with changes of notes that become durable together with it.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn note(&mut self, checkpoint: Checkpoint, notes: Vec<NoteChange>) -> Result<(), Error> {
         debug_assert!(!self.open, "a checkpoint does not pass an open transaction");
         let permit = self.reserve(0).await?;
-        self.push(Step::Advance(checkpoint), Some(permit))
+        self.push(Step::Advance(checkpoint, notes), Some(permit))
     }
 
     /// Forgets the open transaction, if any. When this returns, everything that this and earlier intakes of the system

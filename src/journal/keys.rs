@@ -15,6 +15,7 @@ const SUBSCRIPTION: u8 = 6;
 const STAGED: u8 = 7;
 const TABLE: u8 = 8;
 const COPY: u8 = 9;
+const NOTE: u8 = 10;
 
 /// Format version, epoch and seal key.
 pub(super) const IDENTITY: [u8; 2] = [META, 1];
@@ -90,6 +91,28 @@ pub(super) fn copy(system: &SystemName, name: &TableName) -> Vec<u8> {
     named(COPY, [system.as_str(), "\0", &name.schema, "\0", &name.table])
 }
 
+/// `NOTE | ` what its owner calls it.
+pub(super) fn note(name: &[u8]) -> Vec<u8> {
+    [&[NOTE], name].concat()
+}
+
+/// What the owner of a note calls it.
+pub(super) fn note_name(key: &[u8]) -> Option<&[u8]> {
+    key.strip_prefix(&[NOTE])
+}
+
+/// The first key after all keys that begin with `prefix`, which is not all `0xFF`.
+pub(super) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            break;
+        }
+    }
+    end
+}
+
 /// The first key after all keys of a kind.
 pub(super) fn after_kind(kind: [u8; 1]) -> [u8; 1] {
     kind.map(|byte| byte.saturating_add(1))
@@ -128,6 +151,8 @@ mod tests {
         assert_eq!(checkpoint(&crm), b"\x05crm");
         assert_eq!(table(&crm, &TableName::new("public", "t")), b"\x08crm\0public\0t");
         assert_eq!(copy(&crm, &TableName::new("public", "t")), b"\x09crm\0public\0t");
+        assert_eq!(note(b"ab"), b"\x0aab");
+        assert_eq!(after_prefix(b"\x0aa\xff\xff"), b"\x0ab");
         assert!(header(Sequence(255)) < header(Sequence(256)));
         assert!(body(BodyId(1), u32::MAX) < body(BodyId(2), 0));
         assert_eq!(header_sequence(&header(Sequence(5))), Some(Sequence(5)));

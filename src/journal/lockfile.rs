@@ -138,7 +138,7 @@ fn same_meaning(one: &NumberedColumn, other: &NumberedColumn) -> bool {
 fn registry(document: Document) -> Result<Registry, String> {
     let mut registry = Registry::default();
     for (system, schemas) in document.systems {
-        let system = SystemName::new(&system).map_err(|why| format!("system `{system}` {why}"))?;
+        let system = SystemName::recorded(&system).map_err(|why| format!("system `{system}` {why}"))?;
         for (schema, tables) in schemas {
             for (table, entry) in tables {
                 let name = TableName::new(&schema, &table);

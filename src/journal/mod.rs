@@ -23,6 +23,7 @@ mod intake;
 mod keys;
 mod lockfile;
 mod meters;
+mod notes;
 mod open;
 mod pace;
 mod queue;
@@ -47,6 +48,7 @@ pub use copies::{CopyProgress, CopyRecord, CopyState, MovedRow, READ_AGAIN_MAX};
 pub use error::{Error, ReadError};
 pub use intake::Intake;
 pub use meters::{JOURNAL_BYTES, JOURNAL_GROUP_TRANSACTIONS, JOURNAL_PARKED, JOURNAL_SEQUENCE, JOURNAL_SYNC_SECONDS};
+pub use notes::{Note, NoteChange, Notes};
 pub use pace::Follower;
 pub use reader::Reader;
 
@@ -62,6 +64,7 @@ use queue::{Acknowledge, CopyRequest, Request};
 use shared::{Lifetime, Shared};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::{oneshot, watch};
 
 /// A body chunk holds at most this many bytes, except where one change alone is larger.
@@ -104,6 +107,15 @@ pub struct Header {
     pub copy: Option<CopyStep>,
     /// Of the whole copy up to and with this step.
     pub copied_rows: u64,
+    /// Set when it holds entities: the transaction that they come of, whose position, time and id it has.
+    pub cause: Option<Cause>,
+}
+
+/// The transaction of a source that changed entities.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cause {
+    pub sequence: Sequence,
+    pub system: SystemName,
 }
 
 /// What a source says when a transaction is complete.
@@ -119,6 +131,10 @@ pub struct Commit {
     pub copy: Option<CopyProgress>,
     /// At most one more of each table than [`READ_AGAIN_MAX`]; they stand for any number then.
     pub moved: Vec<MovedRow>,
+    /// See [`Header::cause`].
+    pub cause: Option<Cause>,
+    /// Become durable together with the transaction.
+    pub notes: Vec<NoteChange>,
 }
 
 /// What readers may ask for.
@@ -286,6 +302,16 @@ impl Journal {
     /// not read yet.
     pub fn follow(&self) -> Follower {
         self.shared().pace.follow()
+    }
+
+    /// Where what is kept between transactions is read.
+    pub fn notes(&self) -> Notes {
+        Notes::new(Arc::clone(self.shared()))
+    }
+
+    /// Retention takes nothing beyond `sequence`, until this says otherwise.
+    pub fn keep_after(&self, sequence: Sequence) {
+        self.shared().progress.kept.store(sequence.0, Ordering::Relaxed);
     }
 
     /// How many bytes of bodies the slowest follower has not applied yet. 0 without followers.

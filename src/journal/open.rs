@@ -143,7 +143,7 @@ fn schemas(store: &Store, lock_file: &Path) -> Result<Schemas, Error> {
 fn checkpoints(store: &Store) -> Result<Vec<(SystemName, Checkpoint)>, Error> {
     records(store, keys::CHECKPOINTS, "a checkpoint", |key, value| {
         let name = key.get(1..).and_then(|name| std::str::from_utf8(name).ok()).ok_or(Unreadable::Fields)?;
-        Ok((SystemName::new(name).map_err(|_| Unreadable::Fields)?, read_checkpoint(value)?))
+        Ok((SystemName::recorded(name).map_err(|_| Unreadable::Fields)?, read_checkpoint(value)?))
     })
 }
 

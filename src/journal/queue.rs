@@ -5,7 +5,7 @@
 
 use super::schemas::NewSchema;
 use super::system::System;
-use super::{Commit, CopyRecord, SubscriptionRecord};
+use super::{Commit, CopyRecord, NoteChange, SubscriptionRecord};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::name::{SystemName, TableName};
 use crate::model::position::Sequence;
@@ -30,7 +30,7 @@ pub(super) struct Work {
 pub(super) enum Step {
     Chunk(Bytes),
     Commit(Box<Commit>),
-    Advance(Checkpoint),
+    Advance(Checkpoint, Vec<NoteChange>),
     Schema(Box<NewSchema>),
     /// Answered once everything sent before is durable or forgotten.
     Abandon(Option<oneshot::Sender<()>>),

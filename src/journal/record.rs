@@ -5,7 +5,7 @@
 
 use super::chain::{HASH_BYTES, Hash};
 use super::keys::BodyId;
-use super::{CopyRecord, CopyState, SubscriptionRecord};
+use super::{Cause, CopyRecord, CopyState, SubscriptionRecord};
 use crate::model::checkpoint::{
     Checkpoint, MysqlCheckpoint, MysqlFingerprint, PostgresCheckpoint, PostgresFingerprint, PostgresServer,
 };
@@ -88,6 +88,16 @@ struct EntryFields {
     copied_rows: u64,
     #[prost(message, optional, tag = "15")]
     binlog: Option<BinlogFields>,
+    #[prost(message, optional, tag = "16")]
+    cause: Option<CauseFields>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CauseFields {
+    #[prost(uint64, tag = "1")]
+    sequence: u64,
+    #[prost(string, tag = "2")]
+    system: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -216,6 +226,8 @@ struct CheckpointFields {
     postgres: Option<PostgresFields>,
     #[prost(message, optional, tag = "2")]
     mysql: Option<MysqlFields>,
+    #[prost(uint64, optional, tag = "3")]
+    governed: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -288,6 +300,7 @@ impl Entry {
         let (commit_lsn, binlog) = match &header.position {
             Position::Postgres { commit_lsn } => (Some(commit_lsn.0), None),
             Position::Mysql { gtid, end } => (None, Some(binlog_fields(gtid.as_ref(), end))),
+            Position::Own => (None, None),
         };
         seal(&EntryFields {
             sequence: header.sequence.0,
@@ -305,6 +318,7 @@ impl Entry {
             copy: header.copy.as_ref().map(copy_step_fields),
             copied_rows: header.copied_rows,
             binlog,
+            cause: header.cause.as_ref().map(cause_fields),
         })
     }
 
@@ -314,11 +328,12 @@ impl Entry {
         let position = match (fields.postgres_commit_lsn, fields.binlog) {
             (Some(lsn), None) => Position::Postgres { commit_lsn: Lsn(lsn) },
             (None, Some(binlog)) => binlog_position(binlog)?,
+            (None, None) => Position::Own,
             _ => return Err(Unreadable::Fields),
         };
         let header = super::Header {
             sequence: Sequence(fields.sequence),
-            system: SystemName::new(&fields.system).map_err(|_| Unreadable::Fields)?,
+            system: SystemName::recorded(&fields.system).map_err(|_| Unreadable::Fields)?,
             position,
             commit_time: UnixMicros(fields.commit_time),
             transaction: fields.transaction,
@@ -329,9 +344,19 @@ impl Entry {
             bytes_total: fields.bytes_total,
             copy: fields.copy.as_ref().map(copy_step).transpose()?,
             copied_rows: fields.copied_rows,
+            cause: fields.cause.as_ref().map(cause).transpose()?,
         };
         Ok(Self { header: Arc::new(header), body: BodyId(fields.body), body_hash: hash(&fields.body_hash)? })
     }
+}
+
+fn cause_fields(cause: &Cause) -> CauseFields {
+    CauseFields { sequence: cause.sequence.0, system: cause.system.to_string() }
+}
+
+fn cause(fields: &CauseFields) -> Result<Cause, Unreadable> {
+    let system = SystemName::recorded(&fields.system).map_err(|_| Unreadable::Fields)?;
+    Ok(Cause { sequence: Sequence(fields.sequence), system })
 }
 
 /// A header's value: its hash, then its fields.
@@ -391,16 +416,20 @@ pub(super) fn read_subscription(value: &[u8]) -> Result<SubscriptionRecord, Unre
 
 pub(super) fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
     seal(&match checkpoint {
-        Checkpoint::Postgres(postgres) => CheckpointFields { postgres: Some(postgres_fields(postgres)), mysql: None },
-        Checkpoint::Mysql(mysql) => CheckpointFields { postgres: None, mysql: Some(mysql_fields(mysql)) },
+        Checkpoint::Postgres(postgres) => {
+            CheckpointFields { postgres: Some(postgres_fields(postgres)), ..Default::default() }
+        }
+        Checkpoint::Mysql(mysql) => CheckpointFields { mysql: Some(mysql_fields(mysql)), ..Default::default() },
+        Checkpoint::Governed(sequence) => CheckpointFields { governed: Some(sequence.0), ..Default::default() },
     })
 }
 
 pub(super) fn read_checkpoint(value: &[u8]) -> Result<Checkpoint, Unreadable> {
     let fields: CheckpointFields = unseal(value)?;
-    match (fields.postgres, fields.mysql) {
-        (Some(fields), None) => Ok(Checkpoint::Postgres(postgres(fields))),
-        (None, Some(fields)) => mysql(fields).map(Checkpoint::Mysql),
+    match (fields.postgres, fields.mysql, fields.governed) {
+        (Some(fields), None, None) => Ok(Checkpoint::Postgres(postgres(fields))),
+        (None, Some(fields), None) => mysql(fields).map(Checkpoint::Mysql),
+        (None, None, Some(sequence)) => Ok(Checkpoint::Governed(Sequence(sequence))),
         _ => Err(Unreadable::Fields),
     }
 }
@@ -528,7 +557,7 @@ pub(super) fn write_copy(record: &CopyRecord) -> Vec<u8> {
 pub(super) fn read_copy(value: &[u8]) -> Result<CopyRecord, Unreadable> {
     let fields: CopyFields = unseal(value)?;
     Ok(CopyRecord {
-        system: SystemName::new(&fields.system).map_err(|_| Unreadable::Fields)?,
+        system: SystemName::recorded(&fields.system).map_err(|_| Unreadable::Fields)?,
         table: TableName::new(&fields.schema, &fields.table),
         copy: fields.copy,
         state: CopyState::from_number(fields.state).ok_or(Unreadable::Fields)?,
@@ -594,6 +623,7 @@ mod tests {
                 bytes_total: 500,
                 copy: None,
                 copied_rows: 0,
+                cause: None,
             }),
             body: BodyId(9),
             body_hash: [0xAB; 32],

@@ -58,7 +58,11 @@ impl Registry {
     }
 
     fn type_name(&self, system: &SystemName, name: &TableName) -> Arc<str> {
-        let package = naming::package(system.as_str(), &name.schema);
+        let package = if system.is_tailwater() {
+            format!("tailwater.{}", name.schema)
+        } else {
+            naming::package(system.as_str(), &name.schema)
+        };
         // Two schemas can escape to one package, so every table of the system counts.
         let taken = |message: &str| {
             let full = format!("{package}.{message}");
@@ -153,7 +157,7 @@ pub(super) fn write_table((system, name): &TableKey, table: &Table) -> Vec<u8> {
 
 pub(super) fn read_table(value: &[u8]) -> Result<(TableKey, Table), Unreadable> {
     let fields: TableFields = unseal(value)?;
-    let system = SystemName::new(&fields.system).map_err(|_| Unreadable::Fields)?;
+    let system = SystemName::recorded(&fields.system).map_err(|_| Unreadable::Fields)?;
     let columns = fields.columns.into_iter().map(|column| {
         Ok(NumberedColumn {
             name: column.name.into(),

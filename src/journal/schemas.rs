@@ -196,7 +196,7 @@ pub(super) fn read_schema(value: &[u8]) -> Result<TableSchema, Unreadable> {
     });
     Ok(TableSchema {
         id: SchemaId(fields.id),
-        system: SystemName::new(&fields.system).map_err(|_| Unreadable::Fields)?,
+        system: SystemName::recorded(&fields.system).map_err(|_| Unreadable::Fields)?,
         name: TableName::new(&fields.schema, &fields.table),
         identity: match fields.identity {
             1 => Identity::Key,

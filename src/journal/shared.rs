@@ -87,6 +87,8 @@ pub(super) struct Progress {
     mark: RwLock<Mark>,
     pub bytes: AtomicU64,
     pub disk_free_bytes: AtomicU64,
+    /// Retention takes nothing behind this transaction: somebody makes others of it.
+    pub kept: AtomicU64,
     parked: Mutex<Option<Problem>>,
     pub failed: OnceLock<Problem>,
 }
@@ -100,6 +102,7 @@ impl Progress {
             mark: RwLock::new(mark),
             bytes: AtomicU64::new(bytes),
             disk_free_bytes: AtomicU64::new(0),
+            kept: AtomicU64::new(u64::MAX),
             parked: Mutex::default(),
             failed: OnceLock::new(),
         }

@@ -142,7 +142,10 @@ impl Writer {
         match work.step {
             Step::Chunk(chunk) => self.chunk(&work.system, chunk, work.permit, group),
             Step::Commit(commit) => self.commit(&work.system, *commit, group),
-            Step::Advance(checkpoint) => group.checkpoint(work.system, checkpoint),
+            Step::Advance(checkpoint, notes) => {
+                group.notes(&notes);
+                group.checkpoint(work.system, checkpoint);
+            }
             Step::Schema(schema) => group.schema(&schema),
             Step::Abandon(done) => {
                 if let Some(open) = self.open.remove(&work.system.name) {
@@ -180,12 +183,14 @@ impl Writer {
             bytes_total,
             copied_rows: commit.copy.as_ref().map_or(0, |progress| progress.rows),
             copy: commit.copy.as_ref().map(|progress| progress.step.clone()),
+            cause: commit.cause,
         };
         let entry = Entry { header: Arc::new(header), body: body.body, body_hash: body.hash };
         let fields = entry.fields();
         let hash = link(&self.newest.hash, &fields);
         self.newest = Newest { sequence: entry.header.sequence, hash, bytes_total };
         group.batch.put(keys::header(entry.header.sequence), join_entry(&hash, &fields));
+        group.notes(&commit.notes);
         group.copies.moved(&self.shared.copies, &system.name, commit.moved);
         if let Some(progress) = commit.copy {
             let (sequence, time) = (entry.header.sequence, entry.header.commit_time);
@@ -249,7 +254,8 @@ impl Writer {
             return Ok(());
         }
         let target = retention::target_bytes(self.retention_bytes);
-        let cut = retention::cut(&self.store, mark, self.newest.sequence, self.newest.bytes_total, target)?;
+        let newest = self.newest.sequence.min(Sequence(self.shared.progress.kept.load(Ordering::Relaxed)).next());
+        let cut = retention::cut(&self.store, mark, newest, self.newest.bytes_total, target)?;
         let Some(cut) = cut else {
             self.trimming = false;
             return Ok(());

@@ -1,7 +1,7 @@
 //! What of a source is durable in the journal, with the server's identity.
 
 use super::gtid::{Gtid, GtidSet};
-use super::position::{LogPlace, Lsn};
+use super::position::{LogPlace, Lsn, Sequence};
 use super::time::UnixMicros;
 
 /// One source's checkpoint. Written in the same synced batch as the transaction that it covers.
@@ -9,6 +9,8 @@ use super::time::UnixMicros;
 pub enum Checkpoint {
     Postgres(PostgresCheckpoint),
     Mysql(MysqlCheckpoint),
+    /// Tailwater's own: the transactions of the journal up to here are governed.
+    Governed(Sequence),
 }
 
 /// Of a MySQL or MariaDB server, as its GTIDs say.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 pub struct SystemName(Arc<str>);
 
 /// Names that would meet a protobuf package of our own (`tailwater.v1`), or that stand for Tailwater itself.
-const RESERVED: [&str; 4] = ["v1", "types", "entity", "tailwater"];
+const RESERVED: [&str; 4] = ["v1", "types", "entity", TAILWATER];
+const TAILWATER: &str = "tailwater";
 
 const SYSTEM_NAME_CHARS_MAX: usize = 32;
 
@@ -29,6 +30,23 @@ impl SystemName {
             return Err("is reserved (v1, types, entity, tailwater)");
         }
         Ok(Self(name.into()))
+    }
+
+    /// Tailwater itself, whose tables are the governed entities. No configured system has this name.
+    pub fn tailwater() -> Self {
+        Self(TAILWATER.into())
+    }
+
+    pub fn is_tailwater(&self) -> bool {
+        &*self.0 == TAILWATER
+    }
+
+    /// A name that we wrote down ourselves.
+    ///
+    /// # Errors
+    /// As [`SystemName::new`].
+    pub fn recorded(name: &str) -> Result<Self, &'static str> {
+        if name == TAILWATER { Ok(Self::tailwater()) } else { Self::new(name) }
     }
 
     pub fn as_str(&self) -> &str {

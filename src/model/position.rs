@@ -54,6 +54,8 @@ pub enum Position {
         gtid: Option<Gtid>,
         end: LogPlace,
     },
+    /// Of no source: a transaction of Tailwater's own, whose place is its sequence.
+    Own,
 }
 
 /// A place in a binary log. Files of one server are numbered in order; those of two servers never compare.
@@ -98,6 +100,7 @@ impl fmt::Display for Position {
             Self::Postgres { commit_lsn } => commit_lsn.fmt(f),
             Self::Mysql { gtid: Some(gtid), .. } => gtid.fmt(f),
             Self::Mysql { gtid: None, end } => end.fmt(f),
+            Self::Own => f.write_str("-"),
         }
     }
 }

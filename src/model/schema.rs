@@ -75,6 +75,11 @@ impl TableSchema {
         format!("{}.{}", self.system, self.name)
     }
 
+    /// Whether it is an entity: a table of Tailwater's own.
+    pub fn is_entity(&self) -> bool {
+        self.system.is_tailwater()
+    }
+
     /// Whether a source describing `shape` still means this version.
     pub fn has_shape(&self, shape: &TableShape) -> bool {
         self.name == shape.name

@@ -7,6 +7,7 @@ pub mod fields;
 pub mod json;
 pub mod naming;
 pub mod proto_text;
+pub mod row;
 pub mod varint;
 
 /// Generated from `proto/`.

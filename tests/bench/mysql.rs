@@ -22,6 +22,7 @@ pub async fn run(size: &Size) -> Outcome {
                 "kind: mysql\nhost: 127.0.0.1\nport: {}\nuser: {USER}\npassword: {{env: ERP_PASSWORD}}\n",
                 server.port
             ),
+            systems: String::new(),
             tables: vec!["crm.*".into()],
             server: "grpc: 127.0.0.1:0\nhttp: 127.0.0.1:0\n".into(),
             rest: String::new(),

@@ -48,6 +48,7 @@ pub fn setup(server: &Server) -> Setup {
             "kind: {kind}\nhost: 127.0.0.1\nport: {}\nuser: {USER}\npassword: {{env: ERP_PASSWORD}}\nsilence: 5s\n",
             server.port
         ),
+        systems: String::new(),
         tables: vec!["crm.*".into()],
         server: "grpc: 127.0.0.1:0\nhttp: 127.0.0.1:0\n".into(),
         rest: String::new(),

@@ -20,6 +20,7 @@ pub fn setup(server: &Server, warehouse: &Postgres) -> Setup {
             "kind: {kind}\nhost: 127.0.0.1\nport: {}\nuser: {USER}\npassword: {{env: ERP_PASSWORD}}\nsilence: 5s\n",
             server.port
         ),
+        systems: String::new(),
         tables: vec!["crm.*".into()],
         server: "grpc: 127.0.0.1:0\nhttp: 127.0.0.1:0\n".into(),
         rest: section,

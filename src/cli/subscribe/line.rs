@@ -15,7 +15,10 @@ use serde_json::{Map, Value};
 pub(super) struct Line<'a> {
     event_type: String,
     source_system: &'a str,
-    table: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<&'a str>,
     op: &'static str,
     key: Value,
     before: Option<Map<String, Value>>,
@@ -41,18 +44,22 @@ impl<'a> Line<'a> {
     /// What does not decode, for a person.
     pub fn new(change: &Change, table: &'a Table, begin: &'a Begin, cursor: &'a str) -> Result<Self, String> {
         let row = |bytes: &Option<Bytes>, without: &[String]| row(table, bytes.as_ref(), without);
-        let names = |numbers: &[u32]| -> Vec<String> { numbers.iter().map(|number| table.field(*number)).collect() };
+        let names = |numbers: &[u32]| -> Vec<String> { numbers.iter().map(|number| table.column(*number)).collect() };
         let (unchanged, before_unknown) = (names(&change.unchanged), names(&change.before_unknown));
         let after = row(&change.after, &unchanged)?;
         let before = row(&change.before, &before_unknown)?;
         let (op, happened) = op_words(change.op());
+        let happened = if table.is_entity && change.op() == Op::Insert { "created" } else { happened };
+        let name = Some(table.name.as_str());
+        let (of_table, entity) = if table.is_entity { (None, name) } else { (name, None) };
         Ok(Self {
             event_type: format!("{}.{happened}", table.name),
-            source_system: &begin.system,
-            table: &table.name,
+            source_system: begin.cause.as_ref().map_or(&begin.system, |cause| &cause.system),
+            table: of_table,
+            entity,
             op,
             key: key(table, after.as_ref().or(before.as_ref())),
-            updated_fields: change.updated.as_ref().map(|updated| names(&updated.fields)),
+            updated_fields: change.updated.as_ref().map(|updated| fields(table, &updated.fields)),
             unchanged,
             before_unknown,
             before,
@@ -74,8 +81,8 @@ impl<'a> Line<'a> {
 
     /// `2026-06-17T14:22:00Z erp.public.orders UPDATE {"id":"7"} -> {…}`
     fn text(&self) -> String {
-        let Self { timestamp, table, op, key, .. } = self;
-        let mut text = format!("{timestamp} {table} {op}");
+        let Self { timestamp, table, entity, op, key, .. } = self;
+        let mut text = format!("{timestamp} {} {op}", table.or(*entity).unwrap_or_default());
         if !key.is_null() {
             text += &format!(" {key}");
         }
@@ -90,6 +97,13 @@ impl<'a> Line<'a> {
         }
         text
     }
+}
+
+/// What changed, each field once.
+fn fields(table: &Table, numbers: &[u32]) -> Vec<String> {
+    let mut fields: Vec<_> = numbers.iter().map(|number| table.field(*number)).collect();
+    fields.dedup();
+    fields
 }
 
 /// What is known of a row: a field whose value is not known is left out, so that it does not read as null.

@@ -1,29 +1,35 @@
 //! `roles`, `entitlements` and `subjects`: who may come in and what they may see.
 
+use super::entitlement::{self, Known};
+use crate::config::predicate::{Literal, Predicate};
 use crate::config::raw::{Node, Place, Value};
 use crate::config::report::{Report, did_you_mean};
 use crate::config::scalar;
-use crate::config::section::{Keys, Section, named};
-use crate::config::{Access, Entitlement, Subject};
+use crate::config::section::{Keys, Section, join, named};
+use crate::config::{Access, Entitlement, Entity, Subject};
 use crate::model::code;
-use crate::model::pattern::{Pattern, Selection};
+use crate::model::pattern::Pattern;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-const ENTITLEMENT: Keys =
-    Keys { known: &["role", "tables", "columns"], later: &["entity", "rows", "mask", "max_sensitivity"] };
-const SUBJECT: Keys = Keys { known: &["roles", "token_hash"], later: &["attributes"] };
+const SUBJECT: Keys = Keys { known: &["roles", "attributes", "token_hash"], later: &[] };
 /// Names that the server uses itself.
 const SUBJECTS_RESERVED: [&str; 1] = ["operator"];
 const NAME_CHARS_MAX: usize = 64;
 
 /// `systems`: the names that patterns may start with.
-pub(super) fn access(file: &Section<'_>, systems: &[&str], report: &mut Report) -> Option<Access> {
+pub(super) fn access(
+    file: &Section<'_>,
+    systems: &[&str],
+    entities: Option<&BTreeMap<String, Arc<Entity>>>,
+    report: &mut Report,
+) -> Option<Access> {
     let roles = file.get("roles").map_or(Some(Vec::new()), |node| roles(node, report));
     // With roles that could not be read, every mention of one would be a false alarm.
     let known: Option<Vec<&str>> = roles.as_ref().map(|roles| roles.iter().map(String::as_str).collect());
     let known = known.as_deref();
     let entitlements = match file.get("entitlements") {
-        Some(node) => entitlements(node, systems, known, report).map(Some),
+        Some(node) => entitlement::entitlements(node, &Known { systems, roles: known, entities }, report).map(Some),
         None => Some(None),
     };
     let roles_needed = file.get("entitlements").is_some();
@@ -34,7 +40,11 @@ pub(super) fn access(file: &Section<'_>, systems: &[&str], report: &mut Report) 
     if roles_needed {
         without_roles(file.get("subjects"), subjects.as_ref(), report);
     }
-    Some(Access { roles: roles?, entitlements: entitlements?, subjects: subjects? })
+    if let (Some(Some(entitlements)), Some(subjects)) = (&entitlements, &subjects) {
+        without_attributes(file.get("subjects"), subjects, entitlements, report);
+    }
+    let entities = Arc::new(entities?.clone());
+    Some(Access { roles: roles?, entitlements: entitlements?, entities, subjects: subjects? })
 }
 
 fn roles(node: &Node, report: &mut Report) -> Option<Vec<String>> {
@@ -61,7 +71,7 @@ fn name(name: &str, place: Place, what: &str, report: &mut Report) -> Option<()>
     None
 }
 
-fn known_role(role: &str, place: Place, known: Option<&[&str]>, report: &mut Report) -> Option<()> {
+pub(super) fn known_role(role: &str, place: Place, known: Option<&[&str]>, report: &mut Report) -> Option<()> {
     let Some(known) = known else { return Some(()) };
     if known.contains(&role) {
         return Some(());
@@ -69,76 +79,6 @@ fn known_role(role: &str, place: Place, known: Option<&[&str]>, report: &mut Rep
     let hint = did_you_mean(role, known);
     report.add(place, code::CONFIG_UNKNOWN_ROLE, format!("`roles` has no role `{role}`{hint}"));
     None
-}
-
-fn entitlements(
-    node: &Node,
-    systems: &[&str],
-    roles: Option<&[&str]>,
-    report: &mut Report,
-) -> Option<Vec<Entitlement>> {
-    let Value::List(items) = &node.value else {
-        let message = format!("`entitlements` must be a list, found {}", node.value.kind());
-        report.add(node.place, code::CONFIG_WRONG_KIND, message);
-        return None;
-    };
-    let checked: Vec<_> = items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| entitlement(item, &format!("entitlements[{index}]"), systems, roles, report))
-        .collect();
-    checked.into_iter().collect()
-}
-
-fn entitlement(
-    node: &Node,
-    path: &str,
-    systems: &[&str],
-    roles: Option<&[&str]>,
-    report: &mut Report,
-) -> Option<Entitlement> {
-    let section = Section::open(node, path, &ENTITLEMENT, report)?;
-    let role = section.require("role", report).and_then(|node| {
-        let role = scalar::text(node, &section.name("role"), report)?;
-        known_role(role, node.place, roles, report).map(|()| role.to_owned())
-    });
-    let tables =
-        section.require("tables", report).and_then(|node| patterns(node, &section.name("tables"), systems, report));
-    let columns = columns(&section, report);
-    columns?;
-    Some(Entitlement { role: role?, tables: Selection { include: tables?, exclude: Vec::new() } })
-}
-
-/// The default is to be `owned`, which needs contracts; until they exist `all` must be written out.
-fn columns(section: &Section<'_>, report: &mut Report) -> Option<()> {
-    let name = section.name("columns");
-    let Some(node) = section.get("columns") else {
-        report.add(
-            section.place(),
-            code::CONFIG_RAW_COPY,
-            format!("`{name}` is missing: a raw copy must be written out, `columns: all`"),
-        );
-        return None;
-    };
-    match scalar::text(node, &name, report)? {
-        "all" => Some(()),
-        "owned" => {
-            report.add(
-                node.place,
-                code::CONFIG_LATER,
-                format!("`{name}: owned` is not in this version; it knows `all`"),
-            );
-            None
-        }
-        other => {
-            report.add(
-                node.place,
-                code::CONFIG_WRONG_VALUE,
-                format!("`{name}` cannot be `{other}`; this version knows `all`"),
-            );
-            None
-        }
-    }
 }
 
 /// Patterns over `system.schema.table`. One whose first part names no system is a slip.
@@ -181,10 +121,62 @@ fn subject(subject: &str, place: Place, node: &Node, roles: Option<&[&str]>, rep
     let name_checked = name(subject, place, "subject", report).and_then(|()| not_reserved(subject, place, report));
     let section = Section::open(node, &format!("subjects.{subject}"), &SUBJECT, report)?;
     let given = section.get("roles").map_or(Some(Vec::new()), |node| given_roles(node, &section, roles, report));
+    let attributes = match section.get("attributes") {
+        Some(node) => attributes(node, &section.name("attributes"), report),
+        None => Some(BTreeMap::new()),
+    };
     let token_hash =
         section.require("token_hash", report).and_then(|node| token_hash(node, &section.name("token_hash"), report));
     name_checked?;
-    Some(Subject { name: subject.to_owned(), roles: given?, token_hash: token_hash? })
+    Some(Subject { name: subject.to_owned(), roles: given?, attributes: attributes?, token_hash: token_hash? })
+}
+
+/// Values, or lists of values.
+fn attributes(node: &Node, path: &str, report: &mut Report) -> Option<BTreeMap<String, Vec<Literal>>> {
+    let mut attributes = BTreeMap::new();
+    let mut whole = true;
+    for (name, _, node) in named(node, path, report)? {
+        let nodes = if let Value::List(items) = &node.value { items.iter().collect() } else { vec![node] };
+        let values: Option<Vec<_>> = nodes.into_iter().map(|node| literal(node, &join(path, name), report)).collect();
+        match values {
+            Some(values) => {
+                attributes.insert(name.to_owned(), values);
+            }
+            None => whole = false,
+        }
+    }
+    whole.then_some(attributes)
+}
+
+fn literal(node: &Node, name: &str, report: &mut Report) -> Option<Literal> {
+    match &node.value {
+        Value::Bool(truth) => Some(Literal::Bool(*truth)),
+        Value::Integer(number) if i64::try_from(*number).is_ok() => i64::try_from(*number).ok().map(Literal::Number),
+        _ => scalar::text(node, name, report).map(|text| Literal::Text(text.to_owned())),
+    }
+}
+
+/// A predicate that compares with an attribute which a subject has not would leave it with nothing, unexplained.
+fn without_attributes(
+    node: Option<&Node>,
+    subjects: &BTreeMap<String, Subject>,
+    entitlements: &[Entitlement],
+    report: &mut Report,
+) {
+    let Some(Node { value: Value::Map(entries), .. }) = node else { return };
+    for (key, _) in entries {
+        let Some(subject) = subjects.get(&key.text) else { continue };
+        let own = entitlements.iter().filter(|entitlement| subject.roles.contains(&entitlement.role));
+        for entitlement in own {
+            let needed = entitlement.rows.iter().flat_map(Predicate::attributes);
+            for attribute in needed.filter(|attribute| !subject.attributes.contains_key(*attribute)) {
+                let role = &entitlement.role;
+                let message =
+                    format!("the subject `{}` needs the attribute `{attribute}` for its role {role}", key.text);
+                report.add(key.place, code::CONFIG_NO_ROLES, message);
+            }
+        }
+    }
 }
 
 fn not_reserved(subject: &str, place: Place, report: &mut Report) -> Option<()> {

@@ -3,19 +3,22 @@
 use super::access::{given_roles, patterns};
 use super::endpoint::endpoint;
 use crate::config::raw::{Node, Place};
-use crate::config::report::Report;
+use crate::config::report::{Report, did_you_mean};
 use crate::config::scalar;
 use crate::config::section::{Keys, Section, named};
 use crate::config::{Passwords, Target};
 use crate::model::code;
 use crate::model::name::SystemName;
-use crate::model::pattern::Selection;
+use crate::model::pattern::{Pattern, Selection};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 const KEYS: Keys = Keys {
-    known: &["kind", "host", "port", "user", "password", "database", "tls", "silence", "roles", "tables", "schema"],
-    later: &["entities"],
+    known: &[
+        "kind", "host", "port", "user", "password", "database", "tls", "silence", "roles", "tables", "schema",
+        "entities",
+    ],
+    later: &[],
 };
 const TABLES: Keys = Keys { known: &["include", "exclude"], later: &[] };
 const KINDS: [&str; 3] = ["postgres", "mysql", "mariadb"];
@@ -28,6 +31,7 @@ pub(super) struct Known<'a> {
     pub systems: &'a [&'a str],
     /// `None`: they could not be read.
     pub roles: Option<&'a [&'a str]>,
+    pub entities: Option<&'a [&'a str]>,
     pub entitlements: bool,
 }
 
@@ -81,9 +85,10 @@ fn target(
     let tables =
         section.require("tables", report).and_then(|node| selection(node, &section.name("tables"), known, report));
     let schema = schema(&section, report);
+    let entities = entities(&section, known, report);
     kind?;
-    let (endpoint, roles, tables, schema) = (endpoint?, roles?, tables?, schema?);
-    Some(move |name| Target { name, endpoint, roles, tables, schema })
+    let (endpoint, roles, tables, schema, entities) = (endpoint?, roles?, tables?, schema?, entities?);
+    Some(move |name| Target { name, endpoint, roles, tables, schema, entities })
 }
 
 fn kind(section: &Section<'_>, report: &mut Report) -> Option<()> {
@@ -118,6 +123,22 @@ fn selection(node: &Node, path: &str, known: &Known<'_>, report: &mut Report) ->
         .get("exclude")
         .map_or(Some(Vec::new()), |node| patterns(node, &section.name("exclude"), known.systems, report));
     Some(Selection { include: include?, exclude: exclude? })
+}
+
+/// Patterns over the names of entities; each has to mean one.
+fn entities(section: &Section<'_>, known: &Known<'_>, report: &mut Report) -> Option<Vec<Pattern>> {
+    let Some(node) = section.get("entities") else { return Some(Vec::new()) };
+    let texts = scalar::texts(node, &section.name("entities"), report)?;
+    let mut whole = true;
+    for (text, node) in &texts {
+        let pattern = Pattern::new(text);
+        if known.entities.is_some_and(|entities| !entities.iter().any(|entity| pattern.matches(entity))) {
+            let hint = did_you_mean(text, known.entities.unwrap_or_default());
+            report.add(node.place, code::CONFIG_UNKNOWN_NAME, format!("`{text}` is no entity of any contract{hint}"));
+            whole = false;
+        }
+    }
+    whole.then(|| texts.iter().map(|(text, _)| Pattern::new(text)).collect())
 }
 
 /// The name of the schema on the target: text with `{system}` and `{schema}` in it.

@@ -85,6 +85,7 @@ mod tests {
 
     fn tokens() -> Tokens {
         let subject = config::Subject {
+            attributes: Default::default(),
             name: "app".to_owned(),
             roles: vec!["sales".to_owned()],
             token_hash: sha256("app-token"),

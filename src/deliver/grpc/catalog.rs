@@ -2,7 +2,7 @@
 
 use super::gate;
 use crate::config::Access;
-use crate::deliver::class::Class;
+use crate::deliver::class::{Asked, Class};
 use crate::deliver::refusal::Refusal;
 use crate::deliver::subject::Subject;
 use crate::journal::Journal;
@@ -20,11 +20,19 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    fn visible(&self, subject: &Subject, patterns: &[String]) -> Result<Vec<Arc<TableSchema>>, Refusal> {
-        let class = Class::new(&self.access, subject, patterns)?;
+    fn visible(
+        &self,
+        subject: &Subject,
+        tables: &[String],
+        entities: &[String],
+    ) -> Result<Vec<Arc<TableSchema>>, Refusal> {
+        let class = Class::new(&self.access, subject, &Asked { tables: tables.to_vec(), entities: entities.to_vec() })?;
         let mut schemas = self.journal.current_schemas();
         class.check_names(&schemas)?;
-        schemas.retain(|schema| class.sees_name(&schema.full_name()));
+        schemas.retain(|schema| class.view(schema).sees_anything());
+        for schema in &mut schemas {
+            *schema = Arc::new(class.view(schema).described(schema));
+        }
         schemas.sort_by_key(|schema| schema.full_name());
         Ok(schemas)
     }
@@ -36,7 +44,8 @@ impl CatalogService for Catalog {
         &self,
         request: Request<v1::ListTablesRequest>,
     ) -> Result<Response<v1::ListTablesResponse>, Status> {
-        let visible = self.visible(&gate::subject(&request)?, &request.get_ref().tables)?;
+        let (subject, asked) = (gate::subject(&request)?, request.get_ref());
+        let visible = self.visible(&subject, &asked.tables, &asked.entities)?;
         Ok(Response::new(v1::ListTablesResponse { tables: visible.iter().map(|schema| table(schema)).collect() }))
     }
 
@@ -44,7 +53,8 @@ impl CatalogService for Catalog {
         &self,
         request: Request<v1::GetDescriptorsRequest>,
     ) -> Result<Response<v1::GetDescriptorsResponse>, Status> {
-        let visible = self.visible(&gate::subject(&request)?, &request.get_ref().tables)?;
+        let (subject, asked) = (gate::subject(&request)?, request.get_ref());
+        let visible = self.visible(&subject, &asked.tables, &asked.entities)?;
         let file_descriptor_set = descriptor::set(&visible).encode_to_vec().into();
         Ok(Response::new(v1::GetDescriptorsResponse { file_descriptor_set }))
     }

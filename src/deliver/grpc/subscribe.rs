@@ -5,7 +5,7 @@
 use super::gate;
 use super::rules::{ACKNOWLEDGE, SUBSCRIBE};
 use crate::config::Access;
-use crate::deliver::class::Class;
+use crate::deliver::class::{Asked, Class};
 use crate::deliver::cursor::Sealer;
 use crate::deliver::refusal::{Kind, Refusal};
 use crate::deliver::subject::Subject;
@@ -68,14 +68,15 @@ impl Shared {
     }
 
     fn class(&self, subject: &Subject, request: &v1::SubscribeRequest) -> Result<Class, Refusal> {
-        if !request.entities.is_empty() {
-            return Err(Refusal::new(Kind::Invalid, code::ENTITIES_NOT_OFFERED, "entities: none are defined here"));
-        }
-        if request.tables.is_empty() {
-            let message = "tables: at least one is needed; `*` means all that you may see";
+        if request.tables.is_empty() && request.entities.is_empty() {
+            let message = "tables, entities: at least one is needed; `*` means all that you may see";
             return Err(Refusal::new(Kind::Invalid, code::REQUEST_INVALID, message));
         }
-        let class = Class::new(&self.access, subject, &request.tables)?;
+        if !request.entities.is_empty() && self.access.entities.is_empty() {
+            return Err(Refusal::new(Kind::Invalid, code::ENTITIES_NOT_OFFERED, "entities: none are defined here"));
+        }
+        let asked = Asked { tables: request.tables.clone(), entities: request.entities.clone() };
+        let class = Class::new(&self.access, subject, &asked)?;
         class.check_names(&self.journal.current_schemas())?;
         Ok(class)
     }

@@ -4,10 +4,10 @@
 //! its key. What cannot be folded (a key that moves, a key whose equality we cannot see) is a step of its own, before and after
 //! which a new fold starts; see `plan`.
 
-use super::row::merge;
 use crate::model::position::Sequence;
 use crate::model::time::UnixMicros;
 use crate::wire::fields::Malformed;
+use crate::wire::row::merge;
 use bytes::Bytes;
 use std::collections::HashMap;
 

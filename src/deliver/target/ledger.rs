@@ -83,7 +83,7 @@ async fn read(connection: &mut Connection, target: &SystemName) -> Result<Kept, 
 
 fn system(row: &Row) -> Result<SystemName, Failure> {
     let name: String = row.some(0)?;
-    SystemName::new(&name).map_err(|_| unreadable(format!("its schema _tailwater names a system {name:?}")))
+    SystemName::recorded(&name).map_err(|_| unreadable(format!("its schema _tailwater names a system {name:?}")))
 }
 
 fn position(row: &Row) -> Result<Position, Failure> {

@@ -15,7 +15,6 @@ mod ledger;
 mod names;
 mod plan;
 mod preflight;
-mod row;
 mod session;
 mod shape;
 mod sql;

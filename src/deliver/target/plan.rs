@@ -5,17 +5,20 @@
 //! are thrown away and made anew from what the target has.
 
 use super::fold::{Fold, Image, Stamp};
-use super::row::KeyPlan;
+use super::names::Seen;
 use super::shape::Shape;
 use super::table::{Alteration, State, Table};
+use crate::deliver::mask::mask;
+use crate::deliver::view::View;
 use crate::journal::Header;
 use crate::model::code;
 use crate::model::copy::CopyPhase;
 use crate::model::position::Sequence;
 use crate::model::problem::Problem;
-use crate::model::schema::{Identity, SchemaId, TableSchema};
+use crate::model::schema::{Identity, SchemaId};
 use crate::wire::api::v1::{Change, Op};
 use crate::wire::fields::Malformed;
+use crate::wire::row::KeyPlan;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -83,12 +86,14 @@ struct Known {
     key: KeyPlan,
     keyed: bool,
     whole_rows: bool,
+    view: View,
 }
 
 impl Known {
-    fn of(slot: usize, schema: &TableSchema) -> Self {
-        let (shape, refused) = match Shape::of(schema) {
-            Ok(shape) => (shape, None),
+    fn of(slot: usize, seen: Seen) -> Self {
+        let Seen { schema, view, policy } = seen;
+        let (shape, refused) = match Shape::of(&schema) {
+            Ok(shape) => (Shape { policy, ..shape }, None),
             Err(column) => {
                 let message = format!("column {column:?} has a name that Tailwater keeps for its own");
                 (Shape::default(), Some(Problem::new(code::TARGET_COLUMN_CLASH, message)))
@@ -97,10 +102,11 @@ impl Known {
         Self {
             slot,
             refused,
-            key: KeyPlan::of(schema),
+            key: KeyPlan::of(&schema),
             keyed: shape.is_keyed(),
             whole_rows: schema.identity == Identity::Full && !shape.is_keyed(),
             shape: Arc::new(shape),
+            view,
         }
     }
 }
@@ -131,12 +137,12 @@ impl Plan {
     }
 
     /// Whether the transaction's body has to be read; takes in what its header alone says.
-    pub fn begin(&mut self, header: &Header, schema: impl Fn(SchemaId) -> Option<Arc<TableSchema>>) -> bool {
+    pub fn begin(&mut self, header: &Header, seen: impl Fn(SchemaId) -> Option<Seen>) -> bool {
         for id in &header.schemas {
             if !self.known.contains_key(id) {
-                let known = schema(*id).and_then(|schema| {
-                    let is_its = |slot: &Slot| slot.table.source.is(&schema);
-                    self.slots.iter().position(is_its).map(|slot| Known::of(slot, &schema))
+                let known = seen(*id).and_then(|seen| {
+                    let is_its = |slot: &Slot| slot.table.source.is(&seen.schema);
+                    self.slots.iter().position(is_its).map(|slot| Known::of(slot, seen))
                 });
                 self.known.insert(*id, known);
             }
@@ -188,6 +194,13 @@ impl Plan {
         if !Arc::ptr_eq(&slot.shape, &known.shape) && !slot.follow(header.sequence, known) {
             return Ok(());
         }
+        let change = match &known.view {
+            View::Part(part) => match mask(change, part).map_err(|_| Malformed)? {
+                Some(change) => change,
+                None => return Ok(()),
+            },
+            View::Whole | View::Nothing => change,
+        };
         self.changes += 1;
         let stamp = Stamp { sequence: header.sequence, committed_at: header.commit_time };
         slot.take(known, change, stamp)
@@ -249,7 +262,8 @@ impl Slot {
         }
         let key_of = |row: &Bytes| known.key.key(row);
         match (op, change.before, image) {
-            (Op::Delete, Some(before), _) => match key_of(&before)? {
+            // What left the target's scope is gone from it.
+            (Op::Delete | Op::LeftScope, Some(before), _) => match key_of(&before)? {
                 Some(key) => self.open.delete(key, before),
                 None => self.single(Single::Delete { before }),
             },
@@ -265,7 +279,7 @@ impl Slot {
                     }
                 }
             }
-            (Op::Insert | Op::Read, _, Some(image)) => match key_of(&image.row)? {
+            (Op::Insert | Op::Read | Op::Created, _, Some(image)) => match key_of(&image.row)? {
                 Some(key) => self.open.insert(key, image),
                 None => self.single(Single::Put(image)),
             },
@@ -315,7 +329,7 @@ fn changed(why: String) -> Problem {
 /// `None`: such a table's source does not send it.
 fn keyless(op: Op, whole_rows: bool, before: Option<Bytes>, image: Option<Image>) -> Option<Single> {
     match (op, before, image) {
-        (Op::Insert | Op::Read, _, Some(image)) => Some(Single::Append(image)),
+        (Op::Insert | Op::Read | Op::Created, _, Some(image)) => Some(Single::Append(image)),
         (Op::Update, Some(before), Some(image)) if whole_rows => Some(Single::Replace { before, image }),
         (Op::Delete, Some(before), _) if whole_rows => Some(Single::Delete { before }),
         _ => None,

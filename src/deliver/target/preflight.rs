@@ -43,7 +43,7 @@ impl Look<'_> {
     fn at_names(&mut self, captured: &[(SystemName, TableName)]) -> HashMap<TableName, Source> {
         let mut tables: HashMap<TableName, Source> = HashMap::new();
         let sources = captured.iter().map(|(system, name)| Source { system: system.clone(), name: name.clone() });
-        for source in sources.collect::<Vec<_>>() {
+        for source in sources.chain(self.names.entities()).collect::<Vec<_>>() {
             if !self.names.select(&source) {
                 continue;
             }

@@ -170,6 +170,7 @@ impl<'a> Session<'a> {
         let mut applier = Applier::new(connection, context.target.name.clone(), stands);
         let mut tables = leave_unselected(&mut applier, &context.names, kept.tables, sequence).await?;
         wait_from_here(&mut applier, &mut tables, sequence).await?;
+        wait_under_new_policy(context, &mut applier, &mut tables, sequence).await?;
         let follower = context.journal.follow();
         Ok(Self {
             context,
@@ -244,8 +245,8 @@ impl<'a> Session<'a> {
     }
 
     async fn transaction(&mut self, header: &Header) -> Result<(), Failure> {
-        let journal = &self.context.journal;
-        if self.plan.begin(header, |id| journal.schema(id)) {
+        let (journal, names) = (&self.context.journal, &self.context.names);
+        if self.plan.begin(header, |id| names.seen(&*journal.schema(id)?)) {
             while let Some(chunk) = self.reader.chunk().await.map_err(|error| unreadable(&error))? {
                 let changes = Changes::decode(chunk).map_err(|_| damaged(header))?;
                 for change in changes.changes {
@@ -316,7 +317,9 @@ impl<'a> Session<'a> {
     /// Takes in tables that are captured now and selected, and not here yet.
     async fn adopt(&mut self, captured: &Captured) -> Result<(), Failure> {
         self.refused.clear();
-        for source in captured.values().flatten().filter(|source| self.context.names.select(source)) {
+        let entities = self.context.names.entities();
+        let tables = captured.values().flatten().filter(|source| self.context.names.select(source));
+        for source in tables.chain(&entities) {
             if self.plan.tables().any(|table| table.source == *source) {
                 continue;
             }
@@ -446,6 +449,26 @@ async fn wait_from_here(applier: &mut Applier, tables: &mut [Table], sequence: S
     for table in tables.iter_mut().filter(waits).filter(|table| table.copy_after < sequence) {
         table.copy_after = sequence;
         applier.put_tables(std::slice::from_ref(table)).await?;
+    }
+    Ok(())
+}
+
+/// What a table holds was chosen by the entitlements and contracts of then: under others it needs another copy.
+async fn wait_under_new_policy(
+    context: &Context,
+    applier: &mut Applier,
+    tables: &mut [Table],
+    sequence: Sequence,
+) -> Result<(), Failure> {
+    let schemas = context.journal.current_schemas();
+    for table in tables.iter_mut().filter(|table| table.takes_changes()) {
+        let seen = schemas.iter().find(|schema| table.source.is(schema)).and_then(|schema| context.names.seen(schema));
+        let policy = seen.map(|seen| seen.policy).unwrap_or_default();
+        if table.shape.as_ref().is_some_and(|shape| shape.policy != policy) {
+            tracing::info!(target = %context.target.name, table = %table.source, "seen under another policy: copied anew");
+            table.resync(sequence);
+            applier.put_tables(std::slice::from_ref(table)).await?;
+        }
     }
     Ok(())
 }

@@ -21,6 +21,9 @@ pub struct Shape {
     /// Updates and deletes name the whole row, for want of a key.
     #[serde(default)]
     pub whole_rows: bool,
+    /// By what its rows and columns were chosen; empty: they are whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub policy: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +74,7 @@ impl Shape {
             Some(column) => Err(column.name.clone()),
             None => {
                 let whole_rows = schema.identity == Identity::Full && !columns.iter().any(|column| column.key);
-                Ok(Self { columns, whole_rows })
+                Ok(Self { columns, whole_rows, policy: String::new() })
             }
         }
     }

@@ -232,7 +232,7 @@ mod tests {
     fn shape() -> Shape {
         let columns =
             vec![column("id", "numeric", Scalar::Decimal, true), column("Odd \"name", "text", Scalar::String, false)];
-        Shape { columns, whole_rows: false }
+        Shape { columns, whole_rows: false, policy: String::new() }
     }
 
     #[test]
@@ -252,6 +252,7 @@ mod tests {
         let new = Shape {
             columns: vec![column("id", "bigint", Scalar::Int64, true), column("b", "text", Scalar::String, false)],
             whole_rows: false,
+            policy: String::new(),
         };
         let sql = remake(&name, &shape(), &new);
         let places: Vec<_> = [

@@ -243,7 +243,7 @@ mod tests {
             value_type: 2,
             key: number == 1 && *name != "bare",
         });
-        Shape { columns: columns.collect(), whole_rows: false }
+        Shape { columns: columns.collect(), whole_rows: false, policy: String::new() }
     }
 
     fn table() -> Table {

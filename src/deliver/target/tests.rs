@@ -1,8 +1,10 @@
 //! What a plan makes of the journal's transactions, without a target.
 
 use super::fold::Effect;
+use super::names::Seen;
 use super::plan::{Plan, Single, Step, TableBatch};
 use super::table::{Alteration, Source, State, Table};
+use crate::deliver::view::View;
 use crate::journal::Header;
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::{SystemName, TableName};
@@ -96,10 +98,14 @@ impl Scene {
             chunks: 0,
             bytes_total: 0,
             copied_rows: 0,
+            cause: None,
             copy,
         };
         let schemas = &self.schemas;
-        let known = |id: SchemaId| schemas.iter().find(|schema| schema.id == id).cloned();
+        let known = |id: SchemaId| {
+            let schema = schemas.iter().find(|schema| schema.id == id)?;
+            Some(Seen { schema: (**schema).clone(), view: View::Whole, policy: String::new() })
+        };
         if self.plan.begin(&header, known) {
             for change in changes {
                 self.plan.change(&header, change.clone()).expect("well formed");

@@ -204,7 +204,7 @@ mod tests {
             key,
         };
         let columns = vec![column("b", 7, false), column("a", 2, true)];
-        Rows::of(Arc::new(Shape { columns, whole_rows: false })).expect("known types")
+        Rows::of(Arc::new(Shape { columns, whole_rows: false, policy: String::new() })).expect("known types")
     }
 
     fn row(fields: &[(u32, &str)]) -> Vec<u8> {

@@ -32,7 +32,7 @@ mod trouble;
 pub use passage::Progress;
 pub use report::{Difference, Kind, Outcome, Report, Stopped, TableReport, Tally};
 
-use super::class::Class;
+use super::class::{Asked, Class};
 use super::subject::Subject;
 use crate::config::{Config, Target};
 use crate::model::code;
@@ -98,7 +98,7 @@ fn pairs<'a>(config: &'a Config, options: &Options) -> Result<Vec<Pair<'a>>, Pro
     Ok(config.targets.values().filter(asked).flat_map(with_each).collect())
 }
 
-/// Whether the target gets the table, and it is asked for.
+/// Whether the target gets the table as it is, and it is asked for. One that it gets in part has nothing to be compared with.
 fn selects(config: &Config, target: &Target, options: &Options, full_name: &str) -> bool {
     let asked = options.tables.is_empty() || options.tables.iter().any(|pattern| pattern.matches(full_name));
     asked && target.tables.matches(full_name) && may_see(config, target, full_name)
@@ -106,7 +106,7 @@ fn selects(config: &Config, target: &Target, options: &Options, full_name: &str)
 
 fn may_see(config: &Config, target: &Target, full_name: &str) -> bool {
     let subject = Subject::target(target.name.as_str(), &target.roles);
-    Class::new(&config.access, &subject, &[]).is_ok_and(|class| class.sees_name(full_name))
+    Class::new(&config.access, &subject, &Asked::default()).is_ok_and(|class| class.means_raw(full_name))
 }
 
 /// Each pattern has to mean a table, and there has to be one at all.

@@ -88,6 +88,8 @@ pub(super) fn commit(at: u64) -> Commit {
         checkpoint: checkpoint(at),
         copy: None,
         moved: Vec::new(),
+        cause: None,
+        notes: Vec::new(),
     }
 }
 

@@ -106,7 +106,7 @@ codes! {
         next: "tailwater token --subject NAME makes a token and prints both.",
     }
     CONFIG_NO_ROLES = "TW-CFG-018" {
-        what: "A subject without roles, although there are entitlements.",
+        what: "A subject or a target without roles, although there are entitlements, or without an attribute that a role's rows need.",
         why: "With entitlements only roles decide what is seen; a subject without one would see nothing, unexplained.",
         evidence: "The place is that of the subject.",
         next: "Give it roles: [NAME], or remove it.",
@@ -124,9 +124,21 @@ codes! {
         next: "Name the right file with --config FILE.",
     }
     CONFIG_RAW_COPY = "TW-CFG-021" {
-        what: "An entitlement on tables that does not say `columns: all`.",
+        what: "An entitlement on tables that does not say `columns: all`, and no contract that says who owns what.",
         why: "It gives whole rows as they are, so whoever reads the configuration must be able to see that it does.",
         evidence: "The place is that of the entitlement.",
-        next: "Add `columns: all` if a raw copy is meant.",
+        next: "Add `columns: all` if a raw copy is meant, or `contracts`: without `columns` a role sees what the table's system owns.",
+    }
+    CONFIG_UNKNOWN_NAME = "TW-CFG-022" {
+        what: "A contract, or something that refers to one, names what is nowhere defined.",
+        why: "A field of a misspelt system, join or field would stay empty, and nobody would be told.",
+        evidence: "The message names it, and the nearest known name.",
+        next: "Correct the name, or define it.",
+    }
+    CONFIG_CONTRACT = "TW-CFG-023" {
+        what: "A contract that contradicts itself.",
+        why: "Ownership has to be certain: each field has one owner, who has a column for each of its parts.",
+        evidence: "The message says what does not fit together.",
+        next: "Correct the contract at the place that the message names.",
     }
 }

@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod deliver;
+mod govern;
 mod journal;
 mod mysql;
 mod source;
@@ -13,6 +14,7 @@ mod target;
 pub use cli::*;
 pub use config::*;
 pub use deliver::*;
+pub use govern::*;
 pub use journal::*;
 pub use mysql::*;
 pub use source::*;
@@ -57,7 +59,7 @@ impl Code {
     }
 
     pub fn all() -> impl Iterator<Item = Self> {
-        [cli::ALL, config::ALL, deliver::ALL, journal::ALL, mysql::ALL, source::ALL, target::ALL]
+        [cli::ALL, config::ALL, deliver::ALL, govern::ALL, journal::ALL, mysql::ALL, source::ALL, target::ALL]
             .into_iter()
             .flatten()
             .copied()

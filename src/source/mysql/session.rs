@@ -89,7 +89,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
             let message = format!("the checkpoint is PostgreSQL's, of system identifier {known}");
             return identity::halt(crate::model::code::SERVER_OTHER, message);
         }
-        None => None,
+        Some(Checkpoint::Governed(_)) | None => None,
     };
     let mut connection = Connection::open(&system.endpoint).await?;
     let server = identity::read(&mut connection, system.flavour).await?;

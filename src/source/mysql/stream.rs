@@ -210,6 +210,8 @@ impl Stream<'_> {
             checkpoint: Checkpoint::Mysql(self.checkpoint.clone()),
             copy: None,
             moved: Vec::new(),
+            cause: None,
+            notes: Vec::new(),
         };
         self.intake.commit(commit).await?;
         self.reporter.journaled(1, changes, commit_time);
@@ -309,6 +311,8 @@ impl Stream<'_> {
             checkpoint: Checkpoint::Mysql(self.checkpoint.clone()),
             copy: Some(progress),
             moved: Vec::new(),
+            cause: None,
+            notes: Vec::new(),
         }
     }
 }

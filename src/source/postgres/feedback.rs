@@ -153,7 +153,7 @@ fn flushed(checkpoint: &Option<Checkpoint>) -> Lsn {
     match checkpoint {
         Some(Checkpoint::Postgres(checkpoint)) => checkpoint.flushed,
         // Of another kind of server: judged before a stream starts.
-        Some(Checkpoint::Mysql(_)) | None => Lsn::default(),
+        Some(Checkpoint::Mysql(_) | Checkpoint::Governed(_)) | None => Lsn::default(),
     }
 }
 

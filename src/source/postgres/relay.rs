@@ -6,12 +6,14 @@
 //! for the end of a moment, too.
 
 use bytes::{Buf, Bytes};
+use std::convert::Infallible;
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::PollSender;
 
@@ -27,6 +29,8 @@ pub struct Relay {
     reads: mpsc::Receiver<io::Result<Bytes>>,
     left: Bytes,
     writes: PollSender<Bytes>,
+    /// Errs once the thread has nothing to do any more.
+    ended: oneshot::Receiver<Infallible>,
 }
 
 impl Relay {
@@ -41,8 +45,10 @@ impl Relay {
     {
         let (read, reads) = mpsc::channel(QUEUE);
         let (writes, written) = mpsc::channel(QUEUE);
+        let (at_its_end, ended) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("socket".to_owned()).spawn(move || {
+            let _at_its_end = at_its_end;
             runtime.block_on(async {
                 let ended = match open() {
                     Ok(socket) => carry(socket, &read, written).await,
@@ -54,7 +60,7 @@ impl Relay {
                 }
             });
         })?;
-        Ok(Self { reads, left: Bytes::new(), writes: PollSender::new(writes) })
+        Ok(Self { reads, left: Bytes::new(), writes: PollSender::new(writes), ended })
     }
 }
 
@@ -131,11 +137,13 @@ impl AsyncWrite for Relay {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready once everything is written. What the server still says is of no use to anybody then.
+    /// Ready once everything is written.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writes.close();
-        while ready!(self.reads.poll_recv(context)).is_some() {}
-        Poll::Ready(Ok(()))
+        if self.ended.is_terminated() {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.ended).poll(context).map(|_| Ok(()))
     }
 }
 

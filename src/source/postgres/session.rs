@@ -96,7 +96,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
             let message = format!("the checkpoint is of MySQL or MariaDB server {}", checkpoint.server);
             return Err(Fault::Halt(Problem::new(code::SERVER_REPLACED, message)));
         }
-        None => None,
+        Some(Checkpoint::Governed(_)) | None => None,
     };
     let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
     let last = known.as_ref().and_then(|checkpoint| checkpoint.last);

@@ -166,6 +166,8 @@ impl Stream<'_> {
             checkpoint: Checkpoint::Postgres(self.checkpoint.clone()),
             copy: None,
             moved,
+            cause: None,
+            notes: Vec::new(),
         };
         self.intake.commit(commit).await?;
         self.idle.record(end_lsn, Instant::now());
@@ -258,6 +260,8 @@ impl Stream<'_> {
             checkpoint: Checkpoint::Postgres(self.checkpoint.clone()),
             copy: Some(progress),
             moved: Vec::new(),
+            cause: None,
+            notes: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod follower;
+pub mod listener;
 pub mod load;
 pub mod mysql;
 pub mod oracle;

@@ -37,6 +37,8 @@ const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub struct Setup {
     /// The lines of `systems.erp`, without indentation.
     pub system: String,
+    /// Other systems, whole.
+    pub systems: String,
     /// `tables.include` of `systems.erp`.
     pub tables: Vec<String>,
     /// The lines of `server`, without indentation.
@@ -56,6 +58,7 @@ impl Setup {
             system: format!(
                 "kind: postgres\nhost: 127.0.0.1\nport: {port}\nuser: {user}\n{password}\ndatabase: {database}\n"
             ),
+            systems: String::new(),
             tables: vec!["public.*".into()],
             server: "grpc: 127.0.0.1:0\nhttp: 127.0.0.1:0\n".into(),
             rest: String::new(),
@@ -75,6 +78,7 @@ impl Setup {
         };
         lines(&self.system, "    ");
         lines(&format!("tables: {{include: {:?}}}", self.tables), "    ");
+        lines(&self.systems, "  ");
         lines("server:", "");
         lines(&self.server, "  ");
         lines(&self.rest, "");
@@ -290,7 +294,7 @@ impl Door {
 
     pub async fn tables(&self) -> Vec<Table> {
         let mut catalog = self.catalog().await.expect("tailwater runs");
-        let request = self.request(ListTablesRequest { tables: Vec::new() });
+        let request = self.request(ListTablesRequest::default());
         catalog.list_tables(request).await.expect("the operator may list tables").into_inner().tables
     }
 

@@ -129,7 +129,10 @@ async fn the_catalogue_shows_only_what_may_be_seen() {
     let mut fixture = Fixture::start().await;
     fixture.commit(&[("public", "accounts", 1), ("secret", "salaries", 1)]).await;
     let mut catalog = CatalogServiceClient::new(fixture.channel().await);
-    let request = |tables: &[&str]| v1::ListTablesRequest { tables: tables.iter().map(|t| (*t).to_owned()).collect() };
+    let request = |tables: &[&str]| v1::ListTablesRequest {
+        tables: tables.iter().map(|t| (*t).to_owned()).collect(),
+        ..Default::default()
+    };
     let tables = catalog.list_tables(with_token(READER, request(&[]))).await.expect("allowed").into_inner().tables;
     assert_eq!(tables.iter().map(|table| table.table.as_str()).collect::<Vec<_>>(), ["accounts"]);
     assert_eq!(tables[0].columns[0].declared_type, "bytea");

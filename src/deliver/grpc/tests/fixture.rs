@@ -69,16 +69,14 @@ pub fn access() -> Access {
         let mut token_hash = [0; 32];
         token_hash.copy_from_slice(digest::digest(&digest::SHA256, name.as_bytes()).as_ref());
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-        (name.to_owned(), Subject { name: name.to_owned(), roles, token_hash })
+        (name.to_owned(), Subject { name: name.to_owned(), roles, attributes: Default::default(), token_hash })
     };
     let tables = Selection { include: vec![Pattern::new("crm.public.*")], exclude: vec![] };
     let everything = Selection { include: vec![Pattern::new("*")], exclude: vec![] };
     Access {
+        entities: Arc::default(),
         roles: vec!["sales".to_owned(), "admin".to_owned()],
-        entitlements: Some(vec![
-            Entitlement { role: "sales".to_owned(), tables },
-            Entitlement { role: "admin".to_owned(), tables: everything },
-        ]),
+        entitlements: Some(vec![Entitlement::raw("sales", tables), Entitlement::raw("admin", everything)]),
         subjects: [subject(READER, &["sales"]), subject(OTHER, &["sales"]), subject(ROLELESS, &[])].into(),
     }
 }
@@ -374,5 +372,7 @@ fn commit(lsn: u64, changes: u64, schemas: Vec<crate::model::schema::SchemaId>) 
         checkpoint,
         copy: None,
         moved: Vec::new(),
+        cause: None,
+        notes: Vec::new(),
     }
 }

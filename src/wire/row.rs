@@ -2,9 +2,9 @@
 //!
 //! Nothing is decoded that is not needed: rows are compared and merged as spans of bytes.
 
+use super::fields::{Fields, Malformed, Value};
 use crate::model::schema::TableSchema;
 use crate::model::value_type::{Scalar, ValueType};
-use crate::wire::fields::{Fields, Malformed, Value};
 use bytes::Bytes;
 
 /// Where a schema version's key stands in its rows.
@@ -51,8 +51,12 @@ impl KeyPlan {
     }
 }
 
-/// False for a type whose equal values may have different bytes.
-fn put_part(value_type: ValueType, value: Value<'_>, key: &mut Vec<u8>) -> Result<bool, Malformed> {
+/// Appends bytes that are the same for two values exactly when the server calls them equal. False for a type of which that
+/// is not known.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn put_part(value_type: ValueType, value: Value<'_>, key: &mut Vec<u8>) -> Result<bool, Malformed> {
     let ValueType::Scalar(scalar) = value_type else { return Ok(false) };
     let bytes = match (scalar, value) {
         (Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64, Value::Varint(value)) => {
@@ -118,10 +122,10 @@ pub fn merge(
 
 #[cfg(test)]
 mod tests {
+    use super::super::varint::{put_bytes, put_number, put_tag, zigzag};
     use super::*;
     use crate::model::name::{SystemName, TableName};
     use crate::model::schema::{Column, ColumnShape, Identity, SchemaId};
-    use crate::wire::varint::{put_bytes, put_number, put_tag, zigzag};
 
     fn plan(types: &[Scalar]) -> KeyPlan {
         let columns = (1..).zip(types).map(|(number, scalar)| Column {
@@ -148,7 +152,7 @@ mod tests {
     fn decimal_row(text: &str) -> Vec<u8> {
         let mut row = Vec::new();
         put_tag(&mut row, 1, crate::wire::varint::LENGTH_DELIMITED);
-        crate::wire::cell::decimal(&mut row, text);
+        super::super::cell::decimal(&mut row, text);
         row
     }
 
