@@ -10,7 +10,7 @@ CARGO_FLAGS := --release --locked
 
 help:
 	@echo "make build   the binary, in $(CARGO_TARGET_DIR)/release/tailwater"
-	@echo "make demo    the main job on a throw-away PostgreSQL, with a kill -9 in the middle"
+	@echo "make demo    the main job on throw-away servers, with a kill -9 in the middle"
 	@echo "make check   formatting, lints, documentation, dependencies: the inner loop"
 	@echo "make test    every test, against real servers"
 	@echo "make bench   each way beside its peer: times, ratios, CPU and memory"
@@ -53,7 +53,7 @@ test: setup
 	else cargo test $(CARGO_FLAGS) --no-fail-fast; fi
 
 demo: build
-	@deploy/demo.sh
+	@python3 deploy/demo/demo.py
 
 # BENCH_ROUNDS and BENCH_TURNS make it smaller; BENCH="mysql" measures one way alone.
 bench: setup

@@ -5,6 +5,7 @@ mod attach;
 mod blocked;
 mod cli;
 mod crash;
+mod demo;
 mod entities;
 mod harness;
 mod layering;
