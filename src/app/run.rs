@@ -22,6 +22,7 @@ use crate::govern::{self, GovernHandle};
 use crate::journal::{self, Journal};
 use crate::model::code;
 use crate::model::name::SystemName;
+use crate::model::position::Sequence;
 use crate::model::problem::Problem;
 use crate::source::status::SourceStatus;
 use crate::source::{self, SourceHandle};
@@ -66,7 +67,7 @@ pub async fn run(config: Config, metrics: Metrics) -> Result<(), Error> {
     };
     signals.end_at_once();
     sources.stop().await;
-    govern.stop().await;
+    govern.stop(config.server.grace).await;
     targets.stop(config.server.grace).await;
     servers.stop().await;
     journal.close().await;
@@ -142,6 +143,10 @@ struct Govern {
 
 impl Govern {
     fn start(config: &Config, journal: &Journal) -> Self {
+        if config.access.entities.is_empty() {
+            // Retention waits for who governed before, until it is known that nobody does.
+            journal.keep_after(Sequence(u64::MAX));
+        }
         let stop = CancellationToken::new();
         Self { handle: govern::spawn(&config.access.entities, journal, stop.clone()), stop }
     }
@@ -151,12 +156,15 @@ impl Govern {
     }
 
     /// The transaction under way becomes entities, or does so at the next start.
-    async fn stop(self) {
+    async fn stop(self, grace: Duration) {
         self.stop.cancel();
-        if let Some(handle) = self.handle
-            && let Err(error) = handle.join.await
-        {
-            tracing::error!(%error, "the task that governs failed");
+        let Some(handle) = self.handle else { return };
+        match timeout_at(Instant::now() + grace, handle.join).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the task that governs failed"),
+            Err(_) => {
+                tracing::warn!("what is governed now took longer than the grace time; it is done at the next start")
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Contracts: what an entity is made of, and which system owns each of its fields.
 
 use crate::model::name::{SystemName, TableName};
+use ring::digest;
 use std::collections::BTreeMap;
 
 /// Something that several systems hold a version of: a root row in each, and what hangs on it.
@@ -93,6 +94,14 @@ pub enum Sensitivity {
     Internal,
     Confidential,
     Restricted,
+}
+
+impl Entity {
+    /// Stands for all that decides what the entity is: another contract, another fingerprint.
+    pub fn fingerprint(&self) -> String {
+        let hash = digest::digest(&digest::SHA256, format!("{self:?}").as_bytes());
+        hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl EntityField {

@@ -13,8 +13,17 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone)]
 pub struct Rows {
     predicate: Predicate,
-    columns: BTreeMap<String, (u32, ValueType)>,
+    columns: BTreeMap<String, Compared>,
     attributes: BTreeMap<String, Vec<Literal>>,
+}
+
+/// A column that is looked at.
+#[derive(Debug, Clone, Copy)]
+struct Compared {
+    number: u32,
+    scalar: Scalar,
+    /// PostgreSQL's `character(n)`, whose blanks at the end mean nothing.
+    is_padded: bool,
 }
 
 /// Columns that a predicate can look at.
@@ -33,15 +42,18 @@ impl Rows {
         for name in predicate.columns() {
             let column = schema.columns.iter().find(|column| *column.shape.name == *name);
             let column = column.ok_or_else(|| format!("{} has no column {name}", schema.full_name()))?;
-            let value_type = column.shape.value_type;
-            if !matches!(value_type, ValueType::Scalar(scalar) if COMPARABLE.contains(&scalar)) {
-                let declared = &column.shape.declared_type;
+            let declared = &column.shape.declared_type;
+            let ValueType::Scalar(scalar) = column.shape.value_type else {
+                return Err(format!("{}: column {name} is an array", schema.full_name()));
+            };
+            if !COMPARABLE.contains(&scalar) {
                 return Err(format!(
                     "{}: column {name} is of type {declared}, which does not compare",
                     schema.full_name()
                 ));
             }
-            columns.insert(name.to_owned(), (column.number, value_type));
+            let is_padded = declared.starts_with("character(");
+            columns.insert(name.to_owned(), Compared { number: column.number, scalar, is_padded });
         }
         Ok(Self { predicate: predicate.clone(), columns, attributes: attributes.clone() })
     }
@@ -54,7 +66,7 @@ impl Rows {
         let mut cells = BTreeMap::new();
         for field in Fields::of(row) {
             let field = field?;
-            if self.columns.values().any(|(number, _)| *number == field.number) {
+            if self.columns.values().any(|column| column.number == field.number) {
                 cells.insert(field.number, field.value);
             }
         }
@@ -69,7 +81,7 @@ impl Rows {
                 _ => None,
             },
             Predicate::In(one, set) => match self.value(one, cells)? {
-                Some(one) => among(&one, self.literals(set)),
+                Some(one) => self.literals(set).and_then(|set| among(&one, set)),
                 None => None,
             },
             Predicate::Not(inner) => self.truth(inner, cells)?.map(|truth| !truth),
@@ -86,10 +98,11 @@ impl Rows {
         })
     }
 
-    fn literals<'a>(&'a self, set: &'a Set) -> &'a [Literal] {
+    /// `None`: the subject has no such attribute.
+    fn literals<'a>(&'a self, set: &'a Set) -> Option<&'a [Literal]> {
         match set {
-            Set::Literals(literals) => literals,
-            Set::Subject(name) => self.attributes.get(name).map(Vec::as_slice).unwrap_or_default(),
+            Set::Literals(literals) => Some(literals),
+            Set::Subject(name) => self.attributes.get(name).map(Vec::as_slice),
         }
     }
 
@@ -106,10 +119,10 @@ impl Rows {
                 _ => Ok(None),
             },
             Operand::Row(name) => {
-                let Some((number, value_type)) = self.columns.get(name) else { return Ok(None) };
-                match (cells.get(number), value_type) {
-                    (Some(value), ValueType::Scalar(scalar)) => Plain::of_cell(*value, *scalar),
-                    _ => Ok(None),
+                let Some(column) = self.columns.get(name) else { return Ok(None) };
+                match cells.get(&column.number) {
+                    Some(value) => Plain::of_cell(*value, column),
+                    None => Ok(None),
                 }
             }
         }
@@ -156,11 +169,12 @@ impl<'a> Plain<'a> {
         }
     }
 
-    fn of_cell(value: Value<'a>, scalar: Scalar) -> Result<Option<Self>, Malformed> {
-        Ok(match scalar {
+    fn of_cell(value: Value<'a>, column: &Compared) -> Result<Option<Self>, Malformed> {
+        Ok(match column.scalar {
             Scalar::Bool => Some(Self::Bool(value.varint()? != 0)),
             Scalar::Int32 | Scalar::Int64 => Some(Self::Number(Number::of_integer(unzigzag(value.varint()?).into()))),
             Scalar::UInt32 | Scalar::UInt64 => Some(Self::Number(Number::of_integer(value.varint()?.into()))),
+            Scalar::String if column.is_padded => Some(Self::Text(value.text()?.trim_end_matches(' '))),
             Scalar::String => Some(Self::Text(value.text()?)),
             Scalar::Decimal => {
                 let mut number = None;
@@ -182,6 +196,9 @@ impl<'a> Plain<'a> {
             (Self::Text(one), Self::Text(other)) => Some(one.cmp(other)),
             (Self::Bool(one), Self::Bool(other)) => Some(one.cmp(other)),
             (Self::Number(one), Self::Number(other)) => Some(one.compare(other)),
+            // MySQL's truths are numbers.
+            (Self::Bool(one), Self::Number(other)) => Some(Number::of_integer((*one).into()).compare(other)),
+            (Self::Number(one), Self::Bool(other)) => Some(one.compare(&Number::of_integer((*other).into()))),
             _ => None,
         }
     }

@@ -64,6 +64,9 @@ pub struct Tail {
     /// Everything up to here was looked at.
     looked_at: Sequence,
     schemas_sent: HashSet<SchemaId>,
+    /// Versions that were met, and tables of which something was seen in one of them.
+    judged: HashSet<SchemaId>,
+    seen_tables: HashSet<String>,
     heartbeat: Pin<Box<Sleep>>,
     end: End,
     changes: metrics::Counter,
@@ -121,6 +124,8 @@ impl Tail {
             waiting: None,
             looked_at: after,
             schemas_sent: HashSet::new(),
+            judged: HashSet::new(),
+            seen_tables: HashSet::new(),
             heartbeat: Box::pin(sleep(HEARTBEAT)),
             end: End::NotYet,
             changes: metrics::counter!(METRIC_CHANGES),
@@ -305,14 +310,32 @@ impl Tail {
         for id in &header.schemas {
             let view = self.class.sees(*id, || self.journal.schema(*id));
             let view = view.ok_or_else(|| schema_missing(header.sequence, *id))?;
-            nothing &= !view.sees_anything();
+            let is_seen = view.sees_anything();
+            nothing &= !is_seen;
             all &= matches!(view, View::Whole);
+            self.follow_table(header, *id, is_seen)?;
         }
         Ok(match (nothing, all) {
             (true, _) => Scope::Nothing,
             (_, true) => Scope::All,
             _ => Scope::Some,
         })
+    }
+
+    /// A table that was seen in one version has to be seen in the next: its changes must not stop without a word.
+    fn follow_table(&mut self, header: &Header, id: SchemaId, is_seen: bool) -> Result<(), Refusal> {
+        if !self.judged.insert(id) {
+            return Ok(());
+        }
+        let schema = self.journal.schema(id).ok_or_else(|| schema_missing(header.sequence, id))?;
+        let name = schema.full_name();
+        if is_seen {
+            self.seen_tables.insert(name);
+        } else if self.seen_tables.contains(&name) {
+            let message = format!("{name}, from sequence {} on", header.sequence);
+            return Err(Refusal::new(Kind::Precondition, code::TABLE_OUT_OF_SIGHT, message));
+        }
+        Ok(())
     }
 
     fn take(&mut self) -> Bytes {

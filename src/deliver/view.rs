@@ -7,9 +7,10 @@
 use super::rows::Rows;
 use crate::config::predicate::Literal;
 use crate::config::{Columns, EntitledTo, Entitlement, Entity, EntityField, Mask, Masked};
-use crate::model::schema::{Column, Identity, TableSchema};
+use crate::model::schema::{Column, Identity, SchemaId, TableSchema};
+use crate::model::value_type::{Scalar, ValueType};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug, Clone)]
 pub enum View {
@@ -56,6 +57,11 @@ impl View {
             let Some(fields) = fields(schema, entitlement, entitled.contracts) else { continue };
             // A row that cannot be told from others cannot be followed.
             if !key.is_subset(&fields.shown) {
+                told(schema, "its key is not among what is shown");
+                continue;
+            }
+            if key.is_empty() && entitlement.rows.is_some() {
+                told(schema, "it has no key, so nobody could be told which of its rows go out of sight");
                 continue;
             }
             let rows = match &entitlement.rows {
@@ -97,7 +103,11 @@ impl View {
         match self {
             Self::Whole => {}
             Self::Nothing => schema.columns.clear(),
-            Self::Part(part) => schema.columns.retain(|column| part.described.contains(&column.number)),
+            Self::Part(part) => {
+                schema.columns.retain(|column| part.described.contains(&column.number));
+                // They would tell of columns that were never seen.
+                schema.reserved.clear();
+            }
         }
         schema
     }
@@ -112,9 +122,12 @@ impl View {
     }
 }
 
-/// An entitlement that gives nothing is told, since nobody else would notice.
+/// An entitlement that gives nothing is told, once, since nobody else would notice.
 fn told(schema: &TableSchema, why: &str) {
-    tracing::warn!(table = %schema.full_name(), why, "an entitlement gives nothing of this table");
+    static TOLD: Mutex<BTreeSet<(SchemaId, String)>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert((schema.id, why.to_owned())) {
+        tracing::warn!(table = %schema.full_name(), why, "an entitlement gives nothing of this table");
+    }
 }
 
 struct FieldsOf {
@@ -131,6 +144,10 @@ fn fields(
     let classified = match &entitlement.of {
         EntitledTo::Entity(pattern) => {
             let entity = contracts.get(&*schema.name.table).filter(|_| schema.is_entity())?;
+            // What another contract made was classified by that one, and nothing else knows how.
+            if *schema.origin != *entity.fingerprint() {
+                return None;
+            }
             pattern.matches(&entity.name).then(|| of_entity(schema, entity))?
         }
         EntitledTo::Tables { tables, columns } => {
@@ -143,11 +160,18 @@ fn fields(
                 // A table of which its system owns nothing.
                 Columns::Owned if !mapped.iter().any(|column| column.is_owned) => return None,
                 Columns::Owned => {
-                    mapped.into_iter().filter(|column| column.is_owned || column.column.shape.key).collect()
+                    mapped.into_iter().filter(|column| column.is_owned || column.is_plain_key()).collect()
                 }
             }
         }
     };
+    if let EntitledTo::Tables { tables, .. } = &entitlement.of
+        && tables.include.iter().all(|pattern| !pattern.as_str().contains('*'))
+        && let Some(name) = names_nothing(&classified, &entitlement.mask)
+    {
+        told(schema, &format!("its mask names {name}, which it does not have"));
+        return None;
+    }
     let is_raw = matches!(entitlement.of, EntitledTo::Tables { columns: Columns::All, .. });
     let mut fields = FieldsOf { shown: BTreeSet::new(), null: BTreeSet::new() };
     for column in classified {
@@ -171,6 +195,32 @@ struct Classified<'a> {
     /// What masks may call it besides its own name.
     names: Vec<&'a str>,
     is_owned: bool,
+    /// The contract names it, as a key or to join by.
+    is_named: bool,
+}
+
+impl Classified<'_> {
+    fn is_called(&self, name: &str) -> bool {
+        *self.column.shape.name == *name || self.names.contains(&name)
+    }
+
+    /// Of the key, and nothing that tells of anybody: what the contract names, or a number that stands for the row.
+    fn is_plain_key(&self) -> bool {
+        let shape = &self.column.shape;
+        let is_number = matches!(
+            shape.value_type,
+            ValueType::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64)
+        );
+        shape.key && (self.is_named || is_number || &*shape.declared_type == "uuid")
+    }
+}
+
+/// A name that is masked and that no column has.
+fn names_nothing<'m>(columns: &[Classified<'_>], masks: &'m [(Masked, Mask)]) -> Option<&'m str> {
+    masks.iter().find_map(|(masked, _)| match masked {
+        Masked::Name(name) if !columns.iter().any(|column| column.is_called(name)) => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 fn of_entity<'a>(schema: &'a TableSchema, entity: &'a Entity) -> Vec<Classified<'a>> {
@@ -182,7 +232,7 @@ fn of_entity<'a>(schema: &'a TableSchema, entity: &'a Entity) -> Vec<Classified<
         // A column of a contract before this one: of it nothing is known any more.
         let is_known = is_own || !fields.is_empty();
         let names = fields.iter().map(|field| field.name.as_str()).collect();
-        is_known.then_some(Classified { column, fields, names, is_owned: true })
+        is_known.then_some(Classified { column, fields, names, is_owned: true, is_named: true })
     };
     schema.columns.iter().filter_map(classify).collect()
 }
@@ -205,15 +255,27 @@ fn of_table<'a>(schema: &'a TableSchema, contracts: &'a BTreeMap<String, Arc<Ent
             .flat_map(|entity| entity.fields.iter().filter(move |field| is_mapped(entity, field)))
             .collect();
         let is_owned = !fields.is_empty() && fields.iter().all(|field| field.owner == schema.system);
-        Classified { column, fields, names: Vec::new(), is_owned }
+        let names = fields.iter().map(|field| field.name.as_str()).collect();
+        let is_named = contracts.values().any(|entity| is_named_by(entity, schema, &column.shape.name));
+        Classified { column, fields, names, is_owned, is_named }
     };
     schema.columns.iter().map(classify).collect()
+}
+
+/// Whether a contract uses a column of a table to find rows by.
+fn is_named_by(entity: &Entity, schema: &TableSchema, column: &str) -> bool {
+    let Some(source) = entity.sources.get(&schema.system) else { return false };
+    let of_joins = source.joins.values().any(|join| {
+        let own = join.on.iter().any(|(own, _)| join.table == schema.name && own == column);
+        own || join.on.iter().any(|(_, root)| source.root == schema.name && root == column)
+    });
+    of_joins || source.root == schema.name && source.key == column
 }
 
 /// The strictest of those that mean the column.
 fn mask_of(column: &Classified<'_>, masks: &[(Masked, Mask)]) -> Option<Mask> {
     let means = |masked: &Masked| match masked {
-        Masked::Name(name) => column.column.shape.name.as_ref() == name || column.names.contains(&name.as_str()),
+        Masked::Name(name) => column.is_called(name),
         Masked::Tag(tag) => column.fields.iter().any(|field| field.tags.contains(tag)),
     };
     let mut found = masks.iter().filter(|(masked, _)| means(masked)).map(|(_, mask)| *mask);

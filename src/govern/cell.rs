@@ -71,14 +71,29 @@ impl Cell {
         }
     }
 
-    /// Sorts as the server does, for numbers, dates and texts in the order of their bytes.
-    pub fn order(&self, value_type: ValueType) -> Vec<u8> {
-        match (value_type, self.value()) {
-            (ValueType::Scalar(Scalar::Int32 | Scalar::Int64), Some(Value::Varint(value))) => {
-                let shifted = unzigzag(value).cast_unsigned() ^ 1 << 63;
-                shifted.to_be_bytes().to_vec()
+    /// What it is compared by: the same for values that people call the same, whatever their types.
+    pub fn plain(&self, value_type: ValueType) -> Vec<u8> {
+        match (self.text(value_type), value_type, self.value()) {
+            (Some(text), ..) => text.into_bytes(),
+            (None, ValueType::Scalar(Scalar::Decimal), Some(Value::Bytes(message))) => {
+                let text = first_field(message).and_then(|field| field.value.text().ok()).unwrap_or_default();
+                let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+                text.as_bytes().to_vec()
             }
+            _ => self.0.clone(),
+        }
+    }
+
+    /// Sorts as the server does, texts in the order of their bytes. Only for types that [`is_ordered`] knows.
+    pub fn order(&self, value_type: ValueType) -> Vec<u8> {
+        let ValueType::Scalar(scalar) = value_type else { return self.0.clone() };
+        match (scalar, self.value()) {
+            (Scalar::Int32 | Scalar::Int64, Some(Value::Varint(value))) => ordered(unzigzag(value)).to_vec(),
             (_, Some(Value::Varint(value))) => value.to_be_bytes().to_vec(),
+            (Scalar::Date | Scalar::Time | Scalar::LocalDateTime | Scalar::Instant, Some(Value::Bytes(message))) => {
+                time_order(message)
+            }
+            (Scalar::Decimal, Some(Value::Bytes(message))) => decimal_order(message),
             (_, Some(Value::Bytes(bytes))) => bytes.to_vec(),
             _ => self.0.clone(),
         }
@@ -94,6 +109,56 @@ impl Cell {
             _ => self,
         }
     }
+}
+
+/// Whether values of a type have an order that is known here.
+pub fn is_ordered(value_type: ValueType) -> bool {
+    use Scalar::{Bool, Bytes, Date, Decimal, Instant, Int32, Int64, LocalDateTime, String, Time, UInt32, UInt64};
+    let ordered = [Bool, Int32, Int64, UInt32, UInt64, String, Bytes, Date, Time, LocalDateTime, Instant, Decimal];
+    matches!(value_type, ValueType::Scalar(scalar) if ordered.contains(&scalar))
+}
+
+fn first_field(message: &[u8]) -> Option<Field<'_>> {
+    Fields::of(message).filter_map(Result::ok).find(|field| field.number == 1)
+}
+
+/// Bytes that sort as the numbers do.
+fn ordered(number: i64) -> [u8; 8] {
+    (number.cast_unsigned() ^ 1 << 63).to_be_bytes()
+}
+
+/// Days, microseconds, or seconds and nanoseconds; what is no ordinary value comes last.
+fn time_order(message: &[u8]) -> Vec<u8> {
+    let number = |wanted: u32| {
+        let field = Fields::of(message).filter_map(Result::ok).find(|field| field.number == wanted);
+        field.and_then(|field| field.value.varint().ok())
+    };
+    let Some(first) = number(1) else {
+        // A Time of 0 has no field at all.
+        return if message.is_empty() { ordered(0).to_vec() } else { vec![u8::MAX; 9] };
+    };
+    // Nanoseconds, where there are some, are a plain number.
+    [ordered(unzigzag(first)), number(2).unwrap_or_default().to_be_bytes()].concat()
+}
+
+/// The sign, how long the whole part is, and the digits; of a negative number all but the sign the other way round.
+fn decimal_order(message: &[u8]) -> Vec<u8> {
+    let Some(text) = first_field(message).and_then(|field| field.value.text().ok()) else { return vec![u8::MAX] };
+    let (is_negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    if whole.is_empty() && fraction.is_empty() {
+        return vec![1, 0];
+    }
+    // Longer than no decimal of any server.
+    let mut order = (whole.len() as u32).to_be_bytes().to_vec();
+    order.extend_from_slice(whole.as_bytes());
+    order.extend_from_slice(fraction.as_bytes());
+    if is_negative {
+        order.push(0);
+        order.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    [&[if is_negative { 0 } else { 2 }], &order[..]].concat()
 }
 
 impl Normalise {
@@ -168,6 +233,32 @@ mod tests {
                 cell(&row, 3).expect("well formed").expect("there").order(ValueType::Scalar(Scalar::Int64))
             };
             prop_assert_eq!(cell(one).cmp(&cell(other)), one.cmp(&other));
+        }
+
+        #[test]
+        fn dates_times_and_decimals_sort_by_their_value(one: i32, other: i32, nanos in 0_u32..1_000_000_000, scale in 0_usize..4) {
+            let in_row = |write: &dyn Fn(&mut Vec<u8>)| {
+                let mut row = Vec::new();
+                put_tag(&mut row, 3, LENGTH_DELIMITED);
+                write(&mut row);
+                cell(&row, 3).expect("well formed").expect("there")
+            };
+            let of = |scalar: Scalar, write: &dyn Fn(&mut Vec<u8>)| in_row(write).order(ValueType::Scalar(scalar));
+            use crate::wire::cell as put;
+            let dates = [one, other].map(|days| of(Scalar::Date, &|out| put::date(out, days)));
+            prop_assert_eq!(dates[0].cmp(&dates[1]), one.cmp(&other));
+            let times = [one, other].map(|time| of(Scalar::Time, &|out| put::time(out, time.into())));
+            prop_assert_eq!(times[0].cmp(&times[1]), one.cmp(&other));
+            let instants = [(one, nanos), (other, 5)].map(|(at, nanos)| of(Scalar::Instant, &|out| put::timestamp(out, at.into(), nanos)));
+            prop_assert_eq!(instants[0].cmp(&instants[1]), (one, nanos).cmp(&(other, 5)));
+            let text = |number: i32| {
+                let power = 10_u32.pow(u32::try_from(scale).expect("small"));
+                let sign = if number < 0 { "-" } else { "" };
+                let (whole, fraction) = (number.unsigned_abs() / power, number.unsigned_abs() % power);
+                if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:0scale$}") }
+            };
+            let decimals = [one, other].map(|number| of(Scalar::Decimal, &|out| put::decimal(out, &text(number))));
+            prop_assert_eq!(decimals[0].cmp(&decimals[1]), one.cmp(&other), "{} {}", text(one), text(other));
         }
 
         #[test]

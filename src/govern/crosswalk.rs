@@ -26,12 +26,8 @@ pub fn identities(rule: &Rule, side: &Side) -> Vec<(u8, Vec<u8>)> {
         let mut cells = Vec::new();
         for (part, cell) in rule.parts.iter().zip(&side.cells) {
             if fields.contains(&rule.entity.fields[part.field].name) {
-                let cell = Cell(cell.cell.clone()?);
                 // A text that is empty identifies nothing.
-                if cell == Cell::of_text("") {
-                    return None;
-                }
-                cells.push(cell);
+                cells.push(Cell(cell.same.clone().filter(|same| !same.is_empty())?));
             }
         }
         Some(joined(&cells))
@@ -121,19 +117,21 @@ impl Crosswalk<'_> {
 
     /// The ids that would become one because their roots agree in this value: more than one of them, or none.
     pub fn agreeing(&self, identity: u8, value: &[u8]) -> Result<BTreeSet<u64>, Fault> {
-        let prefix = self.names.all_matching(identity, value);
-        let mut roots: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
-        for (name, _) in self.memory.list(&prefix)? {
-            let Some([source, root]) = last_parts::<2>(&name, &prefix) else { continue };
-            let Some(source) = source.first() else { continue };
-            roots.entry(*source).or_default().push(root);
+        let mut roots: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+        for (source, _) in (0..).zip(&self.rule.systems) {
+            let prefix = self.names.matching_of(identity, value, source);
+            let Some(page) = self.memory.page(&prefix, None)? else { continue };
+            // Where one system has two that agree, nobody knows which is meant.
+            if let [(name, _)] = &page[..]
+                && let Some([root]) = last_parts::<1>(name, &prefix)
+            {
+                roots.insert(source, root);
+            }
         }
-        // Where one system has two that agree, nobody knows which is meant.
-        roots.retain(|_, roots| roots.len() == 1);
         let mut ids = BTreeSet::new();
         let mut sources = BTreeSet::new();
-        for (source, root) in roots.iter().filter_map(|(source, roots)| Some((*source, roots.first()?))) {
-            let Some(side) = self.side(source, root)? else { continue };
+        for (source, root) in &roots {
+            let Some(side) = self.side(*source, root)? else { continue };
             if ids.contains(&side.id) {
                 continue;
             }

@@ -3,6 +3,8 @@
 use super::Fault;
 use super::entity::Governed;
 use super::memory::Memory;
+use super::note::{self, Names};
+use super::record::{self, Part};
 use super::status::EntityStatus;
 use crate::config::Entity;
 use crate::journal::{Header, Journal, NoteChange};
@@ -42,6 +44,13 @@ impl Desk {
     ) -> Result<(Self, Vec<NoteChange>), Fault> {
         let mut memory = Memory::new(journal.notes());
         let (mut governed, mut notes) = (Vec::new(), Vec::new());
+        let before = memory.get(note::GOVERNED)?.and_then(|value| record::Governed::decode(&value[..]).ok());
+        // One that was left out has missed what happened meanwhile.
+        for left_out in before.unwrap_or_default().entities.iter().filter(|name| !entities.contains_key(*name)) {
+            memory.delete(Names::of(left_out).state());
+        }
+        let now = record::Governed { entities: entities.keys().cloned().collect() };
+        memory.put(note::GOVERNED.to_vec(), now.encode_to_vec());
         for entity in entities.values() {
             let (mut one, anew) = Governed::open(entity, &memory)?;
             if anew || all_anew {
@@ -82,7 +91,7 @@ impl Desk {
     }
 
     pub fn begin(&mut self, header: &Header, schemas: &[Arc<TableSchema>]) -> Result<(), Fault> {
-        self.each(|entity, memory, _| entity.begin(header, schemas, memory))
+        self.each(|entity, memory, journal| entity.begin(header, schemas, memory, journal))
     }
 
     pub fn apply(&mut self, header: &Header, chunk: &Bytes) -> Result<(), Fault> {
@@ -90,8 +99,26 @@ impl Desk {
         self.each(|entity, memory, journal| entity.apply(header, &changes, memory, journal))
     }
 
-    pub fn end(&mut self, header: &Header) -> Result<(), Fault> {
-        self.each(|entity, memory, journal| entity.end(header, memory, journal))
+    /// See [`Governed::end`].
+    pub fn end(&mut self, header: &Header) -> Result<bool, Fault> {
+        let mut more = false;
+        self.each(|entity, memory, journal| {
+            more |= entity.end(header, memory, journal)?;
+            Ok(())
+        })?;
+        Ok(more)
+    }
+
+    /// How many chunks of a transaction are in the notes already, from before a crash.
+    pub fn part(&self, header: &Header) -> Result<u64, Fault> {
+        let part = self.memory.get(note::PART)?.and_then(|value| Part::decode(&value[..]).ok());
+        Ok(part.filter(|part| part.sequence == header.sequence.0).map_or(0, |part| part.chunks))
+    }
+
+    /// What is in the notes by now is so much of a transaction.
+    pub fn put_part(&mut self, header: &Header, chunks: u64) {
+        let part = Part { sequence: header.sequence.0, chunks };
+        self.memory.put(note::PART.to_vec(), part.encode_to_vec());
     }
 
     /// See [`Governed::commit`].

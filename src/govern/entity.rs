@@ -13,11 +13,11 @@ use super::note::{Names, last_parts};
 use super::plan::{Plan, Plans};
 use super::record::{Counts, State, Table};
 use super::rule::Rule;
-use super::settle::settle;
+use super::settle::{is_unsettled, settle};
 use super::verdict::Moment;
 use crate::config::Entity;
 use crate::journal::{Header, Journal};
-use crate::model::code::Code;
+use crate::model::code::{self, Code};
 use crate::model::copy::CopyPhase;
 use crate::model::name::{SystemName, TableName};
 use crate::model::problem::Problem;
@@ -47,6 +47,8 @@ pub struct Governed {
     schema: Option<Arc<TableSchema>>,
     /// A table's version is new: the entity's may be too.
     shape_is_open: bool,
+    /// How far the sweep at the end of a copy has come.
+    swept: Option<Vec<u8>>,
 }
 
 impl Governed {
@@ -55,15 +57,21 @@ impl Governed {
         let (rule, names) = (Rule::of(entity), Names::of(&entity.name));
         let state = memory.get(&names.state())?.and_then(|value| State::decode(&value[..]).ok()).unwrap_or_default();
         let counts = memory.get(&names.counts())?.and_then(|value| Counts::decode(&value[..]).ok()).unwrap_or_default();
-        let fits = state.fingerprint == rule.fingerprint() && [COPYING, FOLLOWING].contains(&state.phase);
+        let fits =
+            state.fingerprint == entity.fingerprint().into_bytes() && [COPYING, FOLLOWING].contains(&state.phase);
         let (plans, schema) = (Plans::default(), None);
-        Ok((Self { rule, names, plans, state, counts, schema, shape_is_open: true }, !fits))
+        Ok((Self { rule, names, plans, state, counts, schema, shape_is_open: true, swept: None }, !fits))
     }
 
     /// Forgets what was made; ids stay. Gives the prefixes of the notes that are to go.
     pub fn start_over(&mut self, memory: &mut Memory) -> Vec<Vec<u8>> {
         let tables = vec![Table { phase: WAITS, ..Table::default() }; self.rule.tables.len()];
-        self.state = State { fingerprint: self.rule.fingerprint(), phase: COPYING, tables, ..State::default() };
+        self.state = State {
+            fingerprint: self.rule.entity.fingerprint().into_bytes(),
+            phase: COPYING,
+            tables,
+            ..State::default()
+        };
         self.counts = Counts::default();
         self.keep(memory);
         self.names.made().collect()
@@ -124,14 +132,29 @@ impl Governed {
     }
 
     /// A transaction begins: its tables' versions, and where copies of them stand.
-    pub fn begin(&mut self, header: &Header, schemas: &[Arc<TableSchema>], memory: &mut Memory) -> Result<(), Fault> {
+    pub fn begin(
+        &mut self,
+        header: &Header,
+        schemas: &[Arc<TableSchema>],
+        memory: &mut Memory,
+        journal: &Journal,
+    ) -> Result<(), Fault> {
         for schema in schemas {
             for number in self.uses(schema) {
                 let table = &mut self.state.tables[usize::from(number)];
                 if table.schema != schema.id.0 {
-                    table.schema = schema.id.0;
+                    let known = std::mem::replace(&mut table.schema, schema.id.0);
+                    let is_kept = table.phase != WAITS;
                     self.shape_is_open = true;
-                    self.plans.get(&self.rule, number, schema.id.0, || Some(Arc::clone(schema)))?;
+                    let plan = self.plans.get(&self.rule, number, schema.id.0, || Some(Arc::clone(schema)))?;
+                    if is_kept && known != 0 {
+                        let before = self.plans.get(&self.rule, number, known, || journal.schema(SchemaId(known)))?;
+                        if !plan.goes_on_as(&before) {
+                            let what = "its key, or a column that the contract speaks of, is another";
+                            let message = format!("{}: {what}", schema.full_name());
+                            return Err(Problem::new(code::ENTITY_MISFIT, message).into());
+                        }
+                    }
                     memory.put(self.names.state(), self.state.encode_to_vec());
                 }
             }
@@ -140,6 +163,7 @@ impl Governed {
         for number in self.copied(header, step) {
             let table = &mut self.state.tables[usize::from(number)];
             table.begin = header.sequence.0;
+            table.anew = step.anew;
             if table.phase == WAITS {
                 table.phase = COPIED;
             }
@@ -168,30 +192,36 @@ impl Governed {
         for change in &changes.changes {
             let Some(schema) = journal.schema(SchemaId(change.schema_id)) else { return Err(unreadable().into()) };
             for number in self.uses(&schema) {
-                let phase = self.state.tables[usize::from(number)].phase;
+                let table = &self.state.tables[usize::from(number)];
+                let (phase, whole) = (table.phase, table.phase == WHOLE && !table.anew);
                 if phase != WAITS {
-                    self.images(memory, journal).apply(number, change, header.sequence, phase == WHOLE)?;
+                    self.images(memory, journal).apply(number, change, header.sequence, whole)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// A transaction's body is through: a copy may end with it.
-    pub fn end(&mut self, header: &Header, memory: &mut Memory, journal: &Journal) -> Result<(), Fault> {
-        let Some(step) = header.copy.as_ref().filter(|step| step.phase == CopyPhase::End) else { return Ok(()) };
+    /// A transaction's body is through: a copy may end with it, and what it did not read goes, in steps. Whether there is more.
+    pub fn end(&mut self, header: &Header, memory: &mut Memory, journal: &Journal) -> Result<bool, Fault> {
+        let Some(step) = header.copy.as_ref().filter(|step| step.phase == CopyPhase::End) else { return Ok(false) };
         for number in self.copied(header, step) {
-            let table = &mut self.state.tables[usize::from(number)];
-            if table.phase == WAITS {
+            let Table { phase, begin, .. } = self.state.tables[usize::from(number)];
+            if phase == WAITS {
                 continue;
             }
-            table.phase = WHOLE;
             // Gone from the source since the copy before.
-            let begin = table.begin;
-            self.images(memory, journal).remove_older(number, begin)?;
+            let after = self.swept.take();
+            self.swept = self.images(memory, journal).remove_older(number, begin, after)?;
+            if self.swept.is_some() {
+                return Ok(true);
+            }
+            let table = &mut self.state.tables[usize::from(number)];
+            // Not swept again where the next use of the table is.
+            (table.phase, table.begin, table.anew) = (WHOLE, 0, false);
             memory.put(self.names.state(), self.state.encode_to_vec());
         }
-        Ok(())
+        Ok(false)
     }
 
     /// What a transaction comes to, a step of it; and whether there is more.
@@ -204,7 +234,7 @@ impl Governed {
         let Some(schema) = self.schema.clone().filter(|_| self.is_following()) else { return Ok((Vec::new(), false)) };
         let moment = Moment { sequence: header.sequence, commit_time: header.commit_time };
         let changes = self.settle(&schema, Some(&moment), STEP_ROOTS, memory, journal)?;
-        Ok((changes, memory.page(&self.names.all_dirty(), None)?.is_some()))
+        Ok((changes, is_unsettled(&self.names, memory)?))
     }
 
     fn settle(
@@ -227,7 +257,7 @@ impl Governed {
     /// A step of putting it together for the first time. False once nothing is left: it is followed from then on.
     pub fn assemble(&mut self, memory: &mut Memory, journal: &Journal) -> Result<bool, Fault> {
         let Some(schema) = self.schema.clone() else { return Err(unreadable().into()) };
-        if memory.page(&self.names.all_dirty(), None)?.is_some() {
+        if is_unsettled(&self.names, memory)? {
             self.settle(&schema, None, STEP_ROOTS, memory, journal)?;
             return Ok(true);
         }
@@ -240,12 +270,15 @@ impl Governed {
     /// Of roots that are gone: the next one of their keys is another.
     fn forget_ids(&self, memory: &mut Memory) -> Result<(), Fault> {
         for (source, system) in (0..).zip(&self.rule.systems) {
-            let prefix = self.names.ids(system);
-            for (name, _) in memory.list(&prefix)? {
-                if let Some([root]) = last_parts::<1>(&name, &prefix)
-                    && memory.get(&self.names.side(source, &root))?.is_none()
-                {
-                    memory.delete(name);
+            let (prefix, mut after) = (self.names.ids(system), None);
+            while let Some(page) = memory.page(&prefix, after.as_deref())? {
+                after = page.last().map(|(name, _)| name.clone());
+                for (name, _) in page {
+                    if let Some([root]) = last_parts::<1>(&name, &prefix)
+                        && memory.get(&self.names.side(source, &root))?.is_none()
+                    {
+                        memory.delete(name);
+                    }
                 }
             }
         }
@@ -276,7 +309,7 @@ impl Governed {
                 |schema: &TableSchema| schema.columns.iter().map(|column| column.shape.value_type).collect::<Vec<_>>();
             if types(known) != types(&schema) {
                 let message = format!("{}: a column's type has changed", schema.full_name());
-                return Err(Problem::new(crate::model::code::ENTITY_MISFIT, message));
+                return Err(Problem::new(code::ENTITY_MISFIT, message));
             }
         }
         self.schema = Some(schema);

@@ -56,7 +56,8 @@ pub fn shape(
         let value_type = column.shape.value_type;
         columns.push(ColumnShape { name: part.column.as_str().into(), value_type, declared_type, key: false });
     }
-    Ok(TableShape { name: rule.name(), identity: Identity::Full, columns })
+    let origin = rule.entity.fingerprint().into();
+    Ok(TableShape { name: rule.name(), identity: Identity::Full, columns, origin })
 }
 
 /// A row as it is now. `None`: there is no such entity.

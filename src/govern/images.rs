@@ -22,6 +22,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use std::sync::Arc;
 
+/// Pages that one step of a sweep looks at.
+const SWEEP_PAGES: usize = 20;
+
 /// Where the images of an entity's tables are, and what they are read by.
 pub struct Images<'a> {
     pub rule: &'a Rule,
@@ -50,7 +53,7 @@ impl Images<'_> {
                 let key = self.plan(table, change.schema_id)?.key(before)?;
                 self.remove(table, &key)
             }
-            Op::Truncate => self.remove_older(table, u64::MAX),
+            Op::Truncate => self.clear(table),
             Op::Unspecified | Op::Created | Op::LeftScope => Ok(()),
         }
     }
@@ -68,7 +71,8 @@ impl Images<'_> {
         if !unchanged.is_empty() {
             let Some(old) = self.get(table, &old_key)? else {
                 // Not copied yet: the copy comes by, or reads a row that moves again.
-                return if whole { Err(unknown(&plan).into()) } else { self.remove(table, &old_key) };
+                let is_missing = whole && !self.is_asked_anew(table);
+                return if is_missing { Err(unknown(&plan).into()) } else { self.remove(table, &old_key) };
             };
             row = merge(after, &unchanged, &old.row.into(), &[]).map_err(|malformed| plan.damaged(malformed))?.0;
         }
@@ -90,16 +94,40 @@ impl Images<'_> {
         Ok(())
     }
 
-    /// Takes the rows away that were last heard of before a transaction.
-    pub fn remove_older(&mut self, table: u8, than: u64) -> Result<(), Fault> {
+    /// Takes the rows away that were last heard of before a transaction, some thousands of them; gives how far it has come.
+    pub fn remove_older(&mut self, table: u8, than: u64, after: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, Fault> {
         let prefix = self.names.rows(table);
-        for (name, value) in self.memory.list(&prefix)? {
-            let Some([key]) = last_parts::<1>(&name, &prefix) else { continue };
-            if Row::decode(&value[..]).map_err(|_| unreadable())?.sequence < than {
-                self.remove(table, &key)?;
+        let mut after = after;
+        for _ in 0..SWEEP_PAGES {
+            let Some(page) = self.memory.page(&prefix, after.as_deref())? else { return Ok(None) };
+            after = page.last().map(|(name, _)| name.clone());
+            for (name, value) in page {
+                let Some([key]) = last_parts::<1>(&name, &prefix) else { continue };
+                if Row::decode(&value[..]).map_err(|_| unreadable())?.sequence < than {
+                    self.remove(table, &key)?;
+                }
             }
         }
-        Ok(())
+        Ok(after)
+    }
+
+    /// All rows: a TRUNCATE.
+    fn clear(&mut self, table: u8) -> Result<(), Fault> {
+        let mut after = None;
+        loop {
+            after = self.remove_older(table, u64::MAX, after)?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Rows that are not here may be in a copy that is asked for because the table is another one.
+    fn is_asked_anew(&self, table: u8) -> bool {
+        let (system, used) =
+            (self.rule.system(self.rule.tables[usize::from(table)].source), &self.rule.tables[usize::from(table)]);
+        let copies = self.journal.copies().into_iter();
+        copies.filter(|copy| copy.anew).any(|copy| copy.system == *system && copy.table == used.table)
     }
 
     pub fn get(&mut self, table: u8, key: &[u8]) -> Result<Option<Image>, Fault> {

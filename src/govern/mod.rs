@@ -32,6 +32,7 @@ pub use rule::SCHEMA;
 use crate::config::Entity;
 use crate::journal::{Error, Journal};
 use crate::model::code;
+use crate::model::position::Sequence;
 use crate::model::problem::Problem;
 use status::GovernStatus;
 use std::collections::BTreeMap;
@@ -92,8 +93,10 @@ pub fn spawn(
     }
     let (sender, status) = watch::channel(GovernStatus::default());
     let task = Task { journal: journal.clone(), entities: entities.clone(), status: sender.clone(), stop };
+    let journal = journal.clone();
     let join = tokio::spawn(async move {
         if tokio::spawn(task.run()).await.is_err() {
+            journal.keep_after(Sequence(u64::MAX));
             // What it said is on standard error. It may quote a value, so it goes nowhere else.
             let problem = Problem::new(code::GOVERN_PANICKED, "its task panicked");
             tracing::error!(%problem, next = problem.code.entry().next, "entities are made no more");

@@ -12,12 +12,18 @@ const PARENT: u8 = b'p';
 const DIRTY: u8 = b'd';
 const SIDE: u8 = b'v';
 const MATCH: u8 = b'm';
+const TOUCHED: u8 = b't';
 const ONE: u8 = b'g';
 const NEXT_ID: u8 = b'n';
 const ID: u8 = b'k';
 
 /// What is made again.
-const MADE: [u8; 7] = [ROW, CHILD, PARENT, DIRTY, SIDE, MATCH, ONE];
+const MADE: [u8; 8] = [ROW, CHILD, PARENT, DIRTY, SIDE, MATCH, TOUCHED, ONE];
+
+/// Which entities are governed. No entity's name begins so.
+pub const GOVERNED: &[u8] = b"=governed";
+/// How far the transaction under way has come.
+pub const PART: &[u8] = b"=part";
 
 /// Names the notes of one entity.
 #[derive(Debug, Clone)]
@@ -103,8 +109,17 @@ impl Names {
         self.name(MATCH, &[&[identity], value, &[source], root])
     }
 
-    pub fn all_matching(&self, identity: u8, value: &[u8]) -> Vec<u8> {
-        self.name(MATCH, &[&[identity], value])
+    pub fn matching_of(&self, identity: u8, value: &[u8], source: u8) -> Vec<u8> {
+        self.name(MATCH, &[&[identity], value, &[source]])
+    }
+
+    /// A value that roots may agree in now, or do no more.
+    pub fn touched(&self, identity: u8, value: &[u8]) -> Vec<u8> {
+        self.name(TOUCHED, &[&[identity], value])
+    }
+
+    pub fn all_touched(&self) -> Vec<u8> {
+        self.name(TOUCHED, &[])
     }
 
     /// Which roots one entity is made of.

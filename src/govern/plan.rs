@@ -1,6 +1,6 @@
 //! A table of a contract in one of its versions: where in its rows the columns are that the contract speaks of.
 
-use super::cell::{Cell, cell};
+use super::cell::{Cell, cell, is_ordered};
 use super::rule::Rule;
 use crate::config::Join;
 use crate::model::code;
@@ -21,7 +21,7 @@ pub struct Plan {
     columns: HashMap<String, Place>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     number: u32,
     value_type: ValueType,
@@ -52,9 +52,24 @@ impl Plan {
             };
             columns.insert(name.to_owned(), Place { number: column.number, value_type: column.shape.value_type });
         }
+        let first_by = used.join.as_ref().and_then(|(_, join)| join.first_by.as_ref());
+        if let Some(name) =
+            first_by.filter(|name| columns.get(*name).is_some_and(|place| !is_ordered(place.value_type)))
+        {
+            return Err(misfit(format!("column {name} is of a type without an order that is known here")));
+        }
         let numbers = columns.values().map(|place| place.number);
         let needed = numbers.chain(key.iter().map(|column| column.number)).collect();
         Ok(Self { schema: Arc::clone(schema), key: KeyPlan::of(schema), needed, columns })
+    }
+
+    /// Whether rows of another version are kept in the same way: under the same keys, with the same numbers.
+    pub fn goes_on_as(&self, other: &Self) -> bool {
+        let key = |plan: &Self| -> Vec<(Arc<str>, ValueType)> {
+            let key = plan.schema.columns.iter().filter(|column| column.shape.key);
+            key.map(|column| (Arc::clone(&column.shape.name), column.shape.value_type)).collect()
+        };
+        key(self) == key(other) && self.columns == other.columns
     }
 
     /// # Errors

@@ -34,6 +34,9 @@ pub struct SideCell {
     /// `None`: null, or the system has no column for it.
     #[prost(bytes = "vec", optional, tag = "1")]
     pub cell: Option<Vec<u8>>,
+    /// What it is compared by with another system's: the same for the same value, whatever their types.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub same: Option<Vec<u8>>,
 }
 
 /// One entity: its roots.
@@ -80,6 +83,25 @@ pub struct Table {
     /// Its version last heard of.
     #[prost(uint32, tag = "3")]
     pub schema: u32,
+    /// The copy under way is of another table of that name: rows that are not here may be in it.
+    #[prost(bool, tag = "4")]
+    pub anew: bool,
+}
+
+/// How far a transaction has come whose notes were made durable in parts.
+#[derive(Clone, PartialEq, Message)]
+pub struct Part {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(uint64, tag = "2")]
+    pub chunks: u64,
+}
+
+/// The entities that are governed. What was left out meanwhile missed changes.
+#[derive(Clone, PartialEq, Message)]
+pub struct Governed {
+    #[prost(string, repeated, tag = "1")]
+    pub entities: Vec<String>,
 }
 
 /// What came of the changes, since the contract was made.

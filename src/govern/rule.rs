@@ -2,7 +2,6 @@
 
 use crate::config::{Entity, Join, MappedColumn};
 use crate::model::name::{SystemName, TableName};
-use ring::digest;
 use std::sync::Arc;
 
 /// The schema of entities, among Tailwater's own tables.
@@ -105,12 +104,6 @@ impl Rule {
         columns.sort_unstable();
         columns.dedup();
         columns
-    }
-
-    /// Of all that decides what an entity is. Another contract, another fingerprint.
-    pub fn fingerprint(&self) -> Vec<u8> {
-        let text = format!("{:?}", self.entity);
-        digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec()
     }
 }
 

@@ -4,13 +4,14 @@ use super::Fault;
 use super::crosswalk::{Crosswalk, identities};
 use super::event::{self, EntityRow};
 use super::images::Images;
-use super::note::last_parts;
+use super::memory::Memory;
+use super::note::{Names, last_parts};
 use super::record::{Counts, One, Side};
 use super::verdict::{self, Changed, Moment};
 use crate::model::schema::TableSchema;
 use crate::wire::api::v1::Change;
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// One that the changes were about, as it was before them.
 struct Before {
@@ -44,7 +45,6 @@ pub fn settle(
             remember(&crosswalk, before.id, &mut befores)?;
         }
     }
-    let mut values = BTreeSet::new();
     for Dirty { source, root, before, after } in &mut dirty {
         *after = images.side(*source, root)?;
         let mut crosswalk = Crosswalk { rule, names, memory: images.memory };
@@ -57,11 +57,12 @@ pub fn settle(
         } else if let Some(before) = before {
             crosswalk.remove(*source, root, before)?;
         }
-        let sides = before.iter().chain(after.as_ref());
-        values.extend(sides.flat_map(|side| identities(rule, side)));
+        for (identity, value) in before.iter().chain(after.as_ref()).flat_map(|side| identities(rule, side)) {
+            crosswalk.memory.put(names.touched(identity, &value), Vec::new());
+        }
     }
     let mut crosswalk = Crosswalk { rule, names, memory: images.memory };
-    for (identity, value) in values {
+    for (identity, value) in take_touched(&mut crosswalk, roots_max)? {
         let ids = crosswalk.agreeing(identity, &value)?;
         for id in &ids {
             remember(&crosswalk, *id, &mut befores)?;
@@ -100,6 +101,30 @@ fn take_dirty(images: &mut Images<'_>, max: usize) -> Result<Vec<Dirty>, Fault> 
         }
     }
     Ok(dirty)
+}
+
+/// Values that roots may agree in, once what every root says is known: who is alone with one in this step may not be in the next.
+fn take_touched(crosswalk: &mut Crosswalk<'_>, max: usize) -> Result<Vec<(u8, Vec<u8>)>, Fault> {
+    let mut touched = Vec::new();
+    if crosswalk.memory.page(&crosswalk.names.all_dirty(), None)?.is_some() {
+        return Ok(touched);
+    }
+    let prefix = crosswalk.names.all_touched();
+    while touched.len() < max {
+        let Some(page) = crosswalk.memory.page(&prefix, None)? else { break };
+        for (name, _) in page {
+            if let Some([identity, value]) = last_parts::<2>(&name, &prefix) {
+                touched.push((identity.first().copied().unwrap_or_default(), value));
+            }
+            crosswalk.memory.delete(name);
+        }
+    }
+    Ok(touched)
+}
+
+/// Whether anything is left to settle.
+pub fn is_unsettled(names: &Names, memory: &Memory) -> Result<bool, Fault> {
+    Ok(memory.page(&names.all_dirty(), None)?.is_some() || memory.page(&names.all_touched(), None)?.is_some())
 }
 
 fn remember(crosswalk: &Crosswalk<'_>, id: u64, befores: &mut BTreeMap<u64, Before>) -> Result<(), Fault> {

@@ -26,8 +26,9 @@ impl Images<'_> {
                 None => None,
             };
             let normalise = &rule.entity.fields[part.field].normalise;
-            let cell = cell.map(|(cell, value_type)| cell.normalised(value_type, normalise).0);
-            cells.push(SideCell { cell });
+            let cell = cell.map(|(cell, value_type)| (cell.normalised(value_type, normalise), value_type));
+            let same = cell.as_ref().map(|(cell, value_type)| cell.plain(*value_type));
+            cells.push(SideCell { cell: cell.map(|(cell, _)| cell.0), same });
         }
         Ok(Some(Side { id: 0, key: self.key_text(source, &image)?, cells }))
     }

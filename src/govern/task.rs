@@ -9,8 +9,7 @@ use super::desk::{Desk, Outcome};
 use super::status::GovernStatus;
 use crate::config::Entity;
 use crate::journal::{
-    CHUNK_BYTES_MAX, Cause, Commit, CopyProgress, CopyRecord, CopyState, Header, Intake, Journal, NoteChange,
-    ReadError, Reader,
+    CHUNK_BYTES_MAX, Cause, Commit, CopyProgress, CopyRecord, CopyState, Header, Intake, Journal, ReadError, Reader,
 };
 use crate::model::checkpoint::Checkpoint;
 use crate::model::code;
@@ -27,14 +26,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// What is not about any entity is passed over on disk this often.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// The memory holds about so much that is not durable.
 const PENDING_BYTES_MAX: usize = 16 * 1024 * 1024;
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub struct Task {
     pub journal: Journal,
@@ -54,23 +52,26 @@ struct Running {
     sequence: Sequence,
     /// Since when the checkpoint is behind.
     idle_since: Option<Instant>,
+    stop: CancellationToken,
 }
 
 impl Task {
     /// Until it is stopped, or the journal fails.
     pub async fn run(self) {
-        let (status, stop) = (self.status.clone(), self.stop.clone());
-        let mut running = match self.start().await {
-            Ok(running) => running,
-            Err(fault) => return tell(&status, fault),
+        let (status, journal) = (self.status.clone(), self.journal.clone());
+        let ended = match self.start().await {
+            Ok(mut running) => running.follow().await,
+            Err(fault) => Err(fault),
         };
-        if let Err(fault) = running.follow(&stop).await {
+        // Whoever does not govern any more must not keep the journal from being trimmed.
+        journal.keep_after(Sequence(u64::MAX));
+        if let Err(fault) = ended {
             tell(&status, fault);
         }
     }
 
     async fn start(self) -> Result<Running, Fault> {
-        let Self { journal, entities, status, .. } = self;
+        let Self { journal, entities, status, stop } = self;
         let system = SystemName::tailwater();
         let mut intake = journal.intake(&system);
         intake.abandon().await?;
@@ -96,7 +97,7 @@ impl Task {
             journal.request_copy(&system, &table, sequence).await?;
         }
         let reader = journal.reader(sequence);
-        let running = Running { journal, intake, reader, desk: Some(desk), status, sequence, idle_since: None };
+        let running = Running { journal, intake, reader, desk: Some(desk), status, sequence, idle_since: None, stop };
         running.show();
         Ok(running)
     }
@@ -110,27 +111,27 @@ fn tell(status: &watch::Sender<GovernStatus>, fault: Fault) {
 }
 
 impl Running {
-    async fn follow(&mut self, stop: &CancellationToken) -> Result<(), Fault> {
+    async fn follow(&mut self) -> Result<(), Fault> {
         let mut copies = self.journal.copies_changed();
         loop {
             copies.borrow_and_update();
             self.assemble().await?;
-            self.publish_copies(stop).await?;
+            self.publish_copies().await?;
             let idle = self.idle_since.map(|since| since + IDLE_EVERY);
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = self.stop.cancelled() => break,
                 header = self.reader.next() => {
                     let header = header?;
                     self.take(&header).await?;
                 }
                 changed = copies.changed() => changed.map_err(|_| Fault::Closed)?,
                 () = at(idle) => {
-                    self.note(Vec::new()).await?;
+                    self.note().await?;
                     self.settle().await?;
                 }
             }
         }
-        self.note(Vec::new()).await?;
+        self.note().await?;
         self.settle().await
     }
 
@@ -169,8 +170,19 @@ impl Running {
             return Ok(());
         }
         let begun = Arc::clone(header);
-        self.at_desk(move |desk| desk.begin(&begun, &schemas)).await?;
+        let mut skip = self
+            .at_desk(move |desk| {
+                desk.begin(&begun, &schemas)?;
+                desk.part(&begun)
+            })
+            .await?;
+        let mut chunks = 0;
         while let Some(chunk) = self.reader.chunk().await? {
+            chunks += 1;
+            if chunks <= skip {
+                continue;
+            }
+            skip = 0;
             let of = Arc::clone(header);
             let pending = self
                 .at_desk(move |desk| {
@@ -179,27 +191,32 @@ impl Running {
                 })
                 .await?;
             if pending > PENDING_BYTES_MAX {
-                // In parts, before the transaction counts as governed: done again they come to the same.
-                let notes = self.at_desk(|desk| Ok(desk.memory.take())).await?;
-                self.note(notes).await?;
-                self.settle().await?;
+                self.put_part(header, chunks).await?;
             }
         }
-        let of = Arc::clone(header);
-        self.at_desk(move |desk| desk.end(&of)).await?;
+        while self.end(header).await? {
+            self.put_part(header, chunks).await?;
+        }
         self.describe().await?;
         loop {
             let of = Arc::clone(header);
-            let outcome = self.at_desk(move |desk| desk.commit(&of)).await?;
+            let outcome = self
+                .at_desk(move |desk| {
+                    desk.put_part(&of, chunks);
+                    desk.commit(&of)
+                })
+                .await?;
             if !outcome.more {
                 self.sequence = header.sequence;
                 self.commit(header, outcome).await?;
                 break;
             }
-            // Of a transaction about very many: each step is a transaction of its own. What is done is not done again after a
-            // crash, since it is not news then.
+            // Of a transaction about very many: each step is a transaction of its own, and not done again after a crash.
             self.commit(header, outcome).await?;
             self.settle().await?;
+            if self.stop.is_cancelled() {
+                return Err(Fault::Closed);
+            }
         }
         if !self.reader.ready() || self.desk()?.memory.pending_bytes() > PENDING_BYTES_MAX {
             self.settle().await?;
@@ -207,10 +224,28 @@ impl Running {
         Ok(())
     }
 
+    async fn end(&mut self, header: &Arc<Header>) -> Result<bool, Fault> {
+        let of = Arc::clone(header);
+        self.at_desk(move |desk| desk.end(&of)).await
+    }
+
+    /// Makes durable what is known of a part of a transaction, before all of it counts as governed.
+    async fn put_part(&mut self, header: &Arc<Header>, chunks: u64) -> Result<(), Fault> {
+        if self.stop.is_cancelled() {
+            return Err(Fault::Closed);
+        }
+        if let Some(desk) = &mut self.desk {
+            desk.put_part(header, chunks);
+        }
+        self.note().await?;
+        self.settle().await
+    }
+
     async fn commit(&mut self, header: &Header, outcome: Outcome) -> Result<(), Fault> {
         let Outcome { changes, schemas, notes, .. } = outcome;
         if changes.is_empty() {
-            return self.note(notes).await;
+            self.idle_since = None;
+            return Ok(self.intake.note(Checkpoint::Governed(self.sequence), notes).await?);
         }
         let count = self.chunks(changes).await?;
         let cause = Cause { sequence: header.sequence, system: header.system.clone() };
@@ -247,8 +282,10 @@ impl Running {
         Ok(count)
     }
 
-    async fn note(&mut self, notes: Vec<NoteChange>) -> Result<(), Fault> {
+    /// Hands over what changed of the notes, and how far the journal is governed.
+    async fn note(&mut self) -> Result<(), Fault> {
         self.idle_since = None;
+        let notes = self.desk.as_mut().map(|desk| desk.memory.take()).unwrap_or_default();
         Ok(self.intake.note(Checkpoint::Governed(self.sequence), notes).await?)
     }
 
@@ -281,22 +318,29 @@ impl Running {
                 self.journal.copy_anew(&SystemName::tailwater(), name).await?;
                 tracing::info!(entity = %name.table, "put together; it is followed from now on");
             }
-            let notes = self.at_desk(|desk| Ok(desk.memory.take())).await?;
-            self.note(notes).await?;
+            self.note().await?;
             self.settle().await?;
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
         }
         Ok(())
     }
 
     /// Makes the copies of entities that are wanted. Nothing is governed meanwhile, so all of one is as of one place.
-    async fn publish_copies(&mut self, stop: &CancellationToken) -> Result<(), Fault> {
+    async fn publish_copies(&mut self) -> Result<(), Fault> {
         for schema in self.desk()?.followed() {
             let records = self.journal.copies().into_iter();
             let record = records.clone().find(|record| record.system == schema.system && record.table == schema.name);
             if record.as_ref().is_some_and(|record| record.state == CopyState::Done) {
                 continue;
             }
-            if !self.publish_copy(&schema, record.as_ref(), stop).await? {
+            if self.journal.copies_must_wait() {
+                // A copy would outrun whoever is behind; the rest goes on meanwhile.
+                self.idle_since.get_or_insert_with(Instant::now);
+                return Ok(());
+            }
+            if !self.publish_copy(&schema, record.as_ref()).await? {
                 return Ok(());
             }
         }
@@ -304,12 +348,7 @@ impl Running {
     }
 
     /// False when it was stopped before its end; it then begins again at the next start.
-    async fn publish_copy(
-        &mut self,
-        schema: &Arc<TableSchema>,
-        record: Option<&CopyRecord>,
-        stop: &CancellationToken,
-    ) -> Result<bool, Fault> {
+    async fn publish_copy(&mut self, schema: &Arc<TableSchema>, record: Option<&CopyRecord>) -> Result<bool, Fault> {
         self.settle().await?;
         let copy = match record {
             Some(record) if record.state == CopyState::Running => record.copy.saturating_add(1),
@@ -330,12 +369,8 @@ impl Running {
         self.commit_step(step(CopyPhase::Begin, 0), 0).await?;
         let (mut last, mut rows) = (0, 0);
         loop {
-            if stop.is_cancelled() {
+            if self.stop.is_cancelled() {
                 return Ok(false);
-            }
-            if self.journal.copies_must_wait() {
-                sleep(LOOK_AGAIN).await;
-                continue;
             }
             let name = schema.name.clone();
             let Some((upto, mut changes)) = self.at_desk(move |desk| desk.read(&name, last)).await? else { break };
@@ -345,6 +380,10 @@ impl Running {
             let count = self.chunks(changes).await?;
             (last, rows) = (upto, rows + count);
             self.commit_step(step(CopyPhase::Rows, rows), count).await?;
+        }
+        if !self.desk()?.followed().iter().any(|followed| followed.name == schema.name) {
+            // Halted while it was read: what was not read is not gone.
+            return Ok(false);
         }
         self.commit_step(step(CopyPhase::End, rows), 0).await?;
         self.settle().await?;

@@ -34,6 +34,7 @@ pub fn count<'s>(
     for (place, field) in rule.entity.fields.iter().enumerate() {
         let parts = || rule.parts.iter().enumerate().filter(move |(_, part)| part.field == place);
         let cell = |side: &Side, at: usize| side.cells.get(at).and_then(|cell| cell.cell.clone());
+        let same = |side: &Side, at: usize| side.cells.get(at).and_then(|cell| cell.same.clone());
         let is_changed = |at: usize| {
             let before = changed.before.and_then(|before| cell(before, at));
             before != cell(changed.after, at)
@@ -49,7 +50,7 @@ pub fn count<'s>(
         // A part that the system has no column for is no opinion of its.
         let theirs = parts().filter(|(_, part)| part.mapped[usize::from(changed.source)].is_some());
         let agrees = |(at, part): (usize, &super::rule::OwnedPart)| {
-            owner(part.owner).is_some_and(|owner| cell(owner, at) == cell(changed.after, at))
+            owner(part.owner).is_some_and(|owner| same(owner, at) == same(changed.after, at))
         };
         if theirs.into_iter().all(agrees) {
             verdicts.noop += 1;

@@ -25,6 +25,7 @@ use crate::model::name::SystemName;
 use arc_swap::ArcSwapOption;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 
@@ -50,6 +51,7 @@ pub(super) fn open(options: &Options, ground: Ground) -> Result<Arc<Lifetime>, E
     let ids = body_ids(&store)?;
     let schemas = schemas(&store, &options.lock_file)?;
     let systems = Systems::new(checkpoints(&store)?);
+    let governed = systems.get(&SystemName::tailwater()).and_then(|system| system.durable.borrow().clone());
     let subscriptions = records(&store, keys::SUBSCRIPTIONS, "a subscription", |_, value| read_subscription(value))?;
     let copies = records(&store, keys::COPIES, "a copy", |_, value| read_copy(value))?;
     let store = Arc::new(store);
@@ -66,6 +68,10 @@ pub(super) fn open(options: &Options, ground: Ground) -> Result<Arc<Lifetime>, E
         progress: Progress::new(newest.sequence, mark, newest.bytes_total.saturating_sub(mark.bytes_total)),
         ended: watch::Sender::new(false),
     });
+    if let Some(Checkpoint::Governed(sequence)) = governed {
+        // Before anything can be trimmed.
+        shared.progress.kept.store(sequence.0, Ordering::Relaxed);
+    }
     let mut floor = Floor::new(ground.free_space, options.path.clone(), options.free_disk_bytes_min);
     floor.is_reached(&shared.progress);
     let thread = start(&shared, store, newest, ids, floor, options)?;

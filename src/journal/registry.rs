@@ -189,7 +189,7 @@ mod tests {
             key: false,
         };
         let columns = columns.iter().map(column).collect();
-        TableShape { name: TableName::new("public", table), identity: Identity::Key, columns }
+        TableShape { name: TableName::new("public", table), identity: Identity::Key, columns, origin: "".into() }
     }
 
     fn numbers(registry: &mut Registry, shape: &TableShape) -> Vec<u32> {

@@ -105,6 +105,7 @@ impl Schemas {
             columns: table.columns_of(shape).expect("`table` was numbered for `shape`"),
             type_name: Arc::clone(&table.type_name),
             reserved: table.reserved(),
+            origin: Arc::clone(&shape.origin),
         }
     }
 
@@ -140,6 +141,8 @@ struct SchemaFields {
     type_name: String,
     #[prost(uint32, repeated, tag = "8")]
     reserved: Vec<u32>,
+    #[prost(string, tag = "9")]
+    origin: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -180,6 +183,7 @@ fn write_schema(schema: &TableSchema) -> Vec<u8> {
         columns: columns.collect(),
         type_name: schema.type_name.to_string(),
         reserved: schema.reserved.clone(),
+        origin: schema.origin.to_string(),
     })
 }
 
@@ -207,6 +211,7 @@ pub(super) fn read_schema(value: &[u8]) -> Result<TableSchema, Unreadable> {
         columns: columns.collect::<Result<_, _>>()?,
         type_name: fields.type_name.into(),
         reserved: fields.reserved,
+        origin: fields.origin.into(),
     })
 }
 
@@ -231,6 +236,7 @@ mod tests {
             columns: vec![Column { shape, number: 5, field: "a".into() }],
             type_name: "x.T".into(),
             reserved: vec![1, 300],
+            origin: "".into(),
         };
         let value = write_schema(&schema);
         let expected = b"\x01\x08\x02\x12\x03crm\x1a\x01p\x22\x01t\x28\x02\x32\x14\x0a\x01a\x10\x03\x1a\x06bigint\x20\x01\x28\x05\x32\x01a\x3a\x03x.T\x42\x03\x01\xac\x02";

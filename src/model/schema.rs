@@ -41,6 +41,8 @@ pub struct TableShape {
     pub name: TableName,
     pub identity: Identity,
     pub columns: Vec<ColumnShape>,
+    /// Of an entity: stands for the contract that it is made by. Empty for tables of a source.
+    pub origin: Arc<str>,
 }
 
 /// A column with its place in the typed message.
@@ -67,6 +69,8 @@ pub struct TableSchema {
     pub type_name: Arc<str>,
     /// Numbers of columns that are gone or were retyped.
     pub reserved: Vec<u32>,
+    /// As [`TableShape::origin`].
+    pub origin: Arc<str>,
 }
 
 impl TableSchema {
@@ -84,6 +88,7 @@ impl TableSchema {
     pub fn has_shape(&self, shape: &TableShape) -> bool {
         self.name == shape.name
             && self.identity == shape.identity
+            && self.origin == shape.origin
             && self.columns.iter().map(|column| &column.shape).eq(&shape.columns)
     }
 }

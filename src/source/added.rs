@@ -44,10 +44,14 @@ mod tests {
             columns: [(1, "a"), (2, "b")].map(column).to_vec(),
             type_name: "tailwater.erp.public.T".into(),
             reserved: Vec::new(),
+            origin: "".into(),
         };
         let more = |columns: &[(&str, &str)]| {
             let columns = columns.iter().map(|(name, declared)| shape(name, declared)).collect();
-            has_only_more(&copied, &TableShape { name: copied.name.clone(), identity: Identity::Key, columns })
+            has_only_more(
+                &copied,
+                &TableShape { name: copied.name.clone(), identity: Identity::Key, columns, origin: "".into() },
+            )
         };
         assert!(more(&[("a", "int4"), ("b", "int4"), ("c", "int4")]));
         assert!(!more(&[("a", "int4"), ("b", "int4")]));

@@ -121,6 +121,7 @@ mod tests {
             columns: columns.collect(),
             type_name: "tailwater.erp.public.OddTable".into(),
             reserved: vec![400, 402],
+            origin: "".into(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing is decoded that is not needed: rows are compared and merged as spans of bytes.
 
-use super::fields::{Fields, Malformed, Value};
+use super::fields::{Fields, Malformed, Value, unzigzag};
 use crate::model::schema::TableSchema;
 use crate::model::value_type::{Scalar, ValueType};
 use bytes::Bytes;
@@ -59,8 +59,13 @@ impl KeyPlan {
 pub fn put_part(value_type: ValueType, value: Value<'_>, key: &mut Vec<u8>) -> Result<bool, Malformed> {
     let ValueType::Scalar(scalar) = value_type else { return Ok(false) };
     let bytes = match (scalar, value) {
-        (Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64, Value::Varint(value)) => {
-            key.extend_from_slice(&value.to_be_bytes());
+        // In one form, so that a signed number and an unsigned one are the same where their values are.
+        (Scalar::Int32 | Scalar::Int64, Value::Varint(value)) => {
+            key.extend_from_slice(&i128::from(unzigzag(value)).to_be_bytes());
+            return Ok(true);
+        }
+        (Scalar::Bool | Scalar::UInt32 | Scalar::UInt64, Value::Varint(value)) => {
+            key.extend_from_slice(&i128::from(value).to_be_bytes());
             return Ok(true);
         }
         (Scalar::Decimal, Value::Bytes(message)) => return put_decimal(message, key),
@@ -146,6 +151,7 @@ mod tests {
             columns: columns.collect(),
             type_name: "".into(),
             reserved: vec![],
+            origin: "".into(),
         })
     }
 

@@ -104,7 +104,14 @@ fn kind(section: &Section<'_>, report: &mut Report) -> Option<()> {
 /// Needed once there are entitlements: without a role a target would get nothing.
 fn roles(section: &Section<'_>, known: &Known<'_>, report: &mut Report) -> Option<Vec<String>> {
     match section.get("roles") {
-        Some(node) => given_roles(node, section, known.roles, report),
+        Some(node) => {
+            let given = given_roles(node, section, known.roles, report);
+            if known.entitlements && given.as_ref().is_some_and(Vec::is_empty) {
+                let message = format!("`{}` is empty: with `entitlements` only roles decide", section.name("roles"));
+                report.add(node.place, code::CONFIG_NO_ROLES, message);
+            }
+            given
+        }
         None if known.entitlements => {
             let message = format!("`{}` is missing: with `entitlements` only roles decide", section.name("roles"));
             report.add(section.place(), code::CONFIG_NO_ROLES, message);

@@ -115,7 +115,12 @@ pub fn shape(map: &TableMap, kinds: &[ColumnKind]) -> TableShape {
         declared_type: (&*kind.declared).into(),
         key: map.primary_key.contains(&index),
     });
-    TableShape { name: TableName::new(&map.schema, &map.table), identity: Identity::Full, columns: columns.collect() }
+    TableShape {
+        name: TableName::new(&map.schema, &map.table),
+        identity: Identity::Full,
+        columns: columns.collect(),
+        origin: "".into(),
+    }
 }
 
 /// How values of a declared type travel; `None` for a type that is not known.

@@ -42,7 +42,7 @@ pub fn shape(relation: &Relation<'_>, names: &TypeNames, primary_key: Option<&[S
         _ if columns.iter().any(|column| column.key) => Identity::Key,
         _ => Identity::Nothing,
     };
-    TableShape { name: TableName::new(relation.schema, relation.table), identity, columns }
+    TableShape { name: TableName::new(relation.schema, relation.table), identity, columns, origin: "".into() }
 }
 
 fn column_shape(column: &RelationColumn<'_>, names: &TypeNames, primary_key: Option<&[String]>) -> ColumnShape {

@@ -122,7 +122,10 @@ impl World {
             Asked { tables: vec!["*".to_owned()], ..Asked::default() }
         };
         let class = Class::new(&access, &Subject::configured("app", &["reader".to_owned()]), &asked).expect("entitled");
-        let schema = schema(is_entity);
+        let mut schema = schema(is_entity);
+        if is_entity {
+            schema.origin = access.entities["thing"].fingerprint().into();
+        }
         Self { schema, class, given, rows: BTreeMap::new(), random, marks: 0 }
     }
 
@@ -349,6 +352,7 @@ fn schema(is_entity: bool) -> TableSchema {
         columns: (1..).zip(columns(is_entity)).map(column).collect(),
         type_name: "".into(),
         reserved: Vec::new(),
+        origin: "".into(),
     }
 }
 

@@ -150,6 +150,18 @@ impl Applier {
         Ok(())
     }
 
+    /// Writes the record of one that loses all its rows, if it is there. Only with no transaction open.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn put_emptied(&mut self, table: &Table) -> Result<(), Failure> {
+        self.begin().await?;
+        if self.exists(&table.name).await? {
+            self.run(table, &sql::clear(&table.name)).await?;
+        }
+        self.put_tables(std::slice::from_ref(table)).await
+    }
+
     async fn put_table(&mut self, table: &Table) -> Result<(), Failure> {
         let sql = ledger::put_table(&self.target, table).map_err(|_| Fault::Protocol("a shape without a text"))?;
         if self.connection.query(&sql).await?.is_empty() {

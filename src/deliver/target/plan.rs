@@ -15,7 +15,7 @@ use crate::model::code;
 use crate::model::copy::CopyPhase;
 use crate::model::position::Sequence;
 use crate::model::problem::Problem;
-use crate::model::schema::{Identity, SchemaId};
+use crate::model::schema::{Identity, SchemaId, TableSchema};
 use crate::wire::api::v1::{Change, Op};
 use crate::wire::fields::Malformed;
 use crate::wire::row::KeyPlan;
@@ -137,12 +137,22 @@ impl Plan {
     }
 
     /// Whether the transaction's body has to be read; takes in what its header alone says.
-    pub fn begin(&mut self, header: &Header, seen: impl Fn(SchemaId) -> Option<Seen>) -> bool {
+    pub fn begin(
+        &mut self,
+        header: &Header,
+        seen: impl Fn(SchemaId) -> Option<(Arc<TableSchema>, Option<Seen>)>,
+    ) -> bool {
         for id in &header.schemas {
             if !self.known.contains_key(id) {
-                let known = seen(*id).and_then(|seen| {
-                    let is_its = |slot: &Slot| slot.table.source.is(&seen.schema);
-                    self.slots.iter().position(is_its).map(|slot| Known::of(slot, seen))
+                let known = seen(*id).and_then(|(schema, seen)| {
+                    let slot = self.slots.iter().position(|slot| slot.table.source.is(&schema))?;
+                    match seen {
+                        Some(seen) => Some(Known::of(slot, seen)),
+                        None => {
+                            self.slots[slot].halt(Problem::new(code::TARGET_SEES_NOTHING, schema.full_name()));
+                            None
+                        }
+                    }
                 });
                 self.known.insert(*id, known);
             }
@@ -217,6 +227,14 @@ impl Slot {
     fn new(table: Table) -> Self {
         let shape = Arc::new(table.shape.clone().unwrap_or_default());
         Self { table, shape, changed: false, steps: Vec::new(), bytes: 0, open: Fold::default() }
+    }
+
+    fn halt(&mut self, problem: Problem) {
+        if !matches!(self.table.state, State::Halted(_)) {
+            self.close_fold();
+            self.table.halt(problem);
+            self.changed = true;
+        }
     }
 
     /// Whether the table, as it is now, takes changes of such a transaction: a copy's rows are for those who follow it.

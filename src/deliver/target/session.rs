@@ -35,6 +35,8 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const BATCH_TIME: Duration = Duration::from_millis(200);
 /// How often the position moves where nothing is for this target.
 const IDLE: Duration = Duration::from_secs(1);
+/// The policy of a table that is not seen.
+const SEES_NOTHING: &str = "-";
 const VERSION_MIN: u32 = 140_000;
 
 pub struct Session<'a> {
@@ -246,7 +248,12 @@ impl<'a> Session<'a> {
 
     async fn transaction(&mut self, header: &Header) -> Result<(), Failure> {
         let (journal, names) = (&self.context.journal, &self.context.names);
-        if self.plan.begin(header, |id| names.seen(&*journal.schema(id)?)) {
+        let seen = |id| {
+            let schema = journal.schema(id)?;
+            let seen = names.seen(&schema);
+            Some((schema, seen))
+        };
+        if self.plan.begin(header, seen) {
             while let Some(chunk) = self.reader.chunk().await.map_err(|error| unreadable(&error))? {
                 let changes = Changes::decode(chunk).map_err(|_| damaged(header))?;
                 for change in changes.changes {
@@ -321,6 +328,12 @@ impl<'a> Session<'a> {
         let tables = captured.values().flatten().filter(|source| self.context.names.select(source));
         for source in tables.chain(&entities) {
             if self.plan.tables().any(|table| table.source == *source) {
+                continue;
+            }
+            let schemas = self.context.journal.current_schemas();
+            let known = schemas.iter().find(|schema| source.is(schema));
+            if known.is_some_and(|schema| self.context.names.seen(schema).is_none()) {
+                self.refuse(source, Problem::new(code::TARGET_SEES_NOTHING, source.to_string()));
                 continue;
             }
             match self.context.names.name(source) {
@@ -453,7 +466,8 @@ async fn wait_from_here(applier: &mut Applier, tables: &mut [Table], sequence: S
     Ok(())
 }
 
-/// What a table holds was chosen by the entitlements and contracts of then: under others it needs another copy.
+/// What a table holds was chosen by the entitlements and contracts of then: under others it goes at once, and comes by another
+/// copy as far as it may.
 async fn wait_under_new_policy(
     context: &Context,
     applier: &mut Applier,
@@ -461,14 +475,20 @@ async fn wait_under_new_policy(
     sequence: Sequence,
 ) -> Result<(), Failure> {
     let schemas = context.journal.current_schemas();
-    for table in tables.iter_mut().filter(|table| table.takes_changes()) {
-        let seen = schemas.iter().find(|schema| table.source.is(schema)).and_then(|schema| context.names.seen(schema));
-        let policy = seen.map(|seen| seen.policy).unwrap_or_default();
-        if table.shape.as_ref().is_some_and(|shape| shape.policy != policy) {
-            tracing::info!(target = %context.target.name, table = %table.source, "seen under another policy: copied anew");
+    for table in tables.iter_mut() {
+        let Some(schema) = schemas.iter().find(|schema| table.source.is(schema)) else { continue };
+        let (seen, follows) = (context.names.seen(schema), table.takes_changes());
+        let policy = seen.map_or_else(|| SEES_NOTHING.to_owned(), |seen| seen.policy);
+        let Some(shape) = table.shape.as_mut().filter(|shape| shape.policy != policy) else { continue };
+        tracing::warn!(target = %context.target.name, table = %table.source, "its rows were chosen by another policy: emptied");
+        let is_seen = policy != SEES_NOTHING;
+        shape.policy = policy;
+        if !is_seen {
+            table.halt(Problem::new(code::TARGET_SEES_NOTHING, table.source.to_string()));
+        } else if follows {
             table.resync(sequence);
-            applier.put_tables(std::slice::from_ref(table)).await?;
         }
+        applier.put_emptied(table).await?;
     }
     Ok(())
 }

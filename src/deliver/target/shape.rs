@@ -140,6 +140,7 @@ mod tests {
             columns: columns.collect(),
             type_name: "".into(),
             reserved: vec![],
+            origin: "".into(),
         };
         Shape::of(&schema).expect("no clash")
     }

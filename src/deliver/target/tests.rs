@@ -41,6 +41,7 @@ fn schema(id: u32, names: &[&str], identity: Identity) -> Arc<TableSchema> {
         columns: columns.collect(),
         type_name: "".into(),
         reserved: vec![],
+        origin: "".into(),
     })
 }
 
@@ -104,7 +105,8 @@ impl Scene {
         let schemas = &self.schemas;
         let known = |id: SchemaId| {
             let schema = schemas.iter().find(|schema| schema.id == id)?;
-            Some(Seen { schema: (**schema).clone(), view: View::Whole, policy: String::new() })
+            let seen = Seen { schema: (**schema).clone(), view: View::Whole, policy: String::new() };
+            Some((Arc::clone(schema), Some(seen)))
         };
         if self.plan.begin(&header, known) {
             for change in changes {

@@ -17,7 +17,7 @@ fn shape(columns: &[(&str, Scalar)]) -> TableShape {
         key: false,
     };
     let columns = columns.iter().map(column).collect();
-    TableShape { name: TableName::new("public", "orders"), identity: Identity::Key, columns }
+    TableShape { name: TableName::new("public", "orders"), identity: Identity::Key, columns, origin: "".into() }
 }
 
 const FIRST: [(&str, Scalar); 2] = [("id", Scalar::Int64), ("note", Scalar::String)];

@@ -141,4 +141,10 @@ codes! {
         evidence: "`server.grpc` in the config; `ss -ltnp` shows who has the port.",
         next: "Stop the other process or choose another port, and start again.",
     }
+    TABLE_OUT_OF_SIGHT = "TW-DLV-024" {
+        what: "A table that the stream showed changed so that the subject may see nothing of it any more.",
+        why: "Its changes would pass by unsaid, and whoever has its rows would take them for current.",
+        evidence: "The message names the table; Tailwater's log says which entitlement gives nothing of it, and why.",
+        next: "Correct the entitlement, or the table (REPLICA IDENTITY FULL for `rows`), and restart; or subscribe without the table.",
+    }
 }

@@ -147,4 +147,10 @@ codes! {
         evidence: "`tailwater status` shows the target's state.",
         next: "Run the command again once the target is reachable.",
     }
+    TARGET_SEES_NOTHING = "TW-TGT-025" {
+        what: "The entitlements of the target's roles show nothing of a table that is chosen for it.",
+        why: "Its changes would pass the target by and leave it looking whole. What was there of it under other entitlements was emptied.",
+        evidence: "Tailwater's log says which entitlement gives nothing of the table, and why.",
+        next: "Entitle one of its roles to the table and restart, then tailwater resync TARGET TABLE; or take the table out of `tables` of the target.",
+    }
 }

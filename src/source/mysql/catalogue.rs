@@ -115,7 +115,7 @@ impl Described {
             let (name, declared_type) = (name.as_str().into(), declared.as_str().into());
             columns.push(ColumnShape { name, value_type, declared_type, key });
         }
-        Ok(TableShape { name: name.clone(), identity: Identity::Full, columns })
+        Ok(TableShape { name: name.clone(), identity: Identity::Full, columns, origin: "".into() })
     }
 
     /// The same, asking for the character sets again where that may help: nobody may have used one of these before.

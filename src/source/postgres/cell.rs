@@ -215,6 +215,7 @@ mod tests {
             columns: vec![Column { shape, number: 1, field: "v".into() }],
             type_name: "tailwater.erp.public.T".into(),
             reserved: vec![],
+            origin: "".into(),
         };
         let pool = DescriptorPool::from_file_descriptor_set(descriptor::set(&[schema.into()])).unwrap();
         let message = pool.get_message_by_name("tailwater.erp.public.T").unwrap();

@@ -251,3 +251,54 @@ async fn a_transaction_about_very_many_entities_comes_in_steps_and_of_each_once_
     let steps: BTreeSet<_> = updates.iter().map(|line| line["sequence"].to_string()).collect();
     assert!(steps.len() > 1, "in steps: {steps:?}");
 }
+
+/// Of the ERP alone, by whole numbers.
+const OTHER: &str = "version: 1
+entities:
+  party:
+    ids: {party_id: erp}
+    sources: {erp: {root: {table: public.party_party, key: id}}}
+    fields: {name: {owner: erp, map: {erp: name}}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entity_that_was_out_of_the_configuration_for_a_while_is_made_anew_under_the_same_ids() {
+    let mut scene = Scene::start().await;
+    std::fs::write(scene.tailwater.dir().join("other.yaml"), OTHER).expect("the directory is ours");
+    let with = |scene: &Scene, contracts: &str| {
+        let mut setup = scene.setup("");
+        setup.rest = setup.rest.replace("[customer.yaml]", contracts);
+        scene.tailwater.configure(&setup);
+    };
+    with(&scene, "[customer.yaml, other.yaml]");
+    for (id, name) in [(1, "Stays"), (2, "Goes")] {
+        scene.party(id, name, "", "Berlin").await;
+    }
+    scene.tailwater.up().await;
+    scene.followed().await;
+    let events = Listener::start(&scene.tailwater, &["--entity", "*"]);
+    events.reaches(0, 4, WITHIN).await;
+    assert!(scene.tailwater.stop().success());
+    with(&scene, "[other.yaml]");
+    scene.tailwater.up().await;
+    scene
+        .erp
+        .execute("DELETE FROM party_party WHERE id = 2; UPDATE party_party SET name = 'Stays, renamed' WHERE id = 1")
+        .await;
+    events.reaches(4, 6, WITHIN).await;
+    assert!(scene.tailwater.stop().success());
+    with(&scene, "[customer.yaml, other.yaml]");
+    scene.tailwater.up().await;
+    let read = events.reaches(6, 7, WITHIN).await.remove(0);
+    assert_eq!(
+        (&read["event_type"], &read["after"]["legal_customer_name"]),
+        (&json!("customer.read"), &json!("Stays, renamed"))
+    );
+    let first = events.lines();
+    let before =
+        first.iter().find(|line| line["entity"] == "customer" && line["after"]["legal_customer_name"] == "Stays");
+    assert_eq!(before.map(|line| &line["after"]["id"]), Some(&read["after"]["id"]));
+    scene.erp.execute("UPDATE party_party SET name = 'Again' WHERE id = 1").await;
+    let updates = events.reaches(7, 9, WITHIN).await;
+    assert!(updates.iter().all(|line| line["op"] == "UPDATE" && line["source_system"] == "erp"), "{updates:?}");
+}

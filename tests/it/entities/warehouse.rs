@@ -99,14 +99,16 @@ async fn through_kills_a_warehouse_holds_the_entity_beside_the_raw_copies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_gets_what_its_roles_may_see_and_another_policy_makes_its_table_anew() {
     let warehouse = Postgres::start_another().await;
-    let roles = |rows: &str, mask: &str| {
+    let roles = |rows: &str, mask: &str, of_table: &str| {
         let section = target(&warehouse, "roles: [reporting], tables: {include: [\"erp.*\"]}, entities: [\"*\"]");
         let entity = format!("  - {{role: reporting, entity: customer, {rows} mask: {{{mask}}}}}\n");
-        let table = "  - {role: reporting, tables: [\"erp.public.party_party\"], columns: all, mask: {active: omit}}\n";
+        let table = format!(
+            "  - {{role: reporting, tables: [\"erp.public.party_party\"], columns: all, mask: {{{of_table}: omit}}}}\n"
+        );
         format!("roles: [reporting]\nentitlements:\n{entity}{table}{section}")
     };
     let berlin = "rows: \"row.billing_address_city = 'Berlin'\",";
-    let mut scene = Scene::start_with(&roles(berlin, "tax_id: omit, phone: null")).await;
+    let mut scene = Scene::start_with(&roles(berlin, "tax_id: omit, phone: null", "active")).await;
     for (id, city) in [(1, "Berlin"), (2, "Kiel"), (3, "Berlin")] {
         scene.organisation(id, "O", &format!("DE{id}"), "-").await;
         scene.party(10 + id, "P", &format!("DE{id}"), city).await;
@@ -144,13 +146,20 @@ async fn a_target_gets_what_its_roles_may_see_and_another_policy_makes_its_table
 
     // What it had was chosen by other rules.
     assert!(scene.tailwater.stop().success());
-    let setup = scene.setup(&roles("", "tax_id: omit"));
+    let setup = scene.setup(&roles("", "tax_id: omit", "id"));
     scene.tailwater.configure(&setup);
     scene.tailwater.up().await;
     holds_exactly("ERP-11,ERP-12,ERP-13").await;
     eventually("telephones are seen now", WITHIN, async || {
         let phones = warehouse.text("SELECT count(phone)::text FROM entity.customer").await;
         holds(phones.as_deref() == Some("3"), || format!("{phones:?}"))
+    })
+    .await;
+    // Without its key a table cannot be followed: what there was of it is gone, and it says so.
+    eventually("the table is emptied and halted", WITHIN, async || {
+        let rows = warehouse.text("SELECT count(*)::text FROM erp.party_party").await;
+        let status = scene.tailwater.status_json().to_string();
+        holds(rows.as_deref() == Some("0") && status.contains("TW-TGT-025"), || format!("{rows:?} {status}"))
     })
     .await;
 }

@@ -356,7 +356,12 @@ fn shape(schema: &str, table: &str) -> TableShape {
         declared_type: "bytea".into(),
         key: true,
     };
-    TableShape { name: TableName::new(schema, table), identity: Identity::Key, columns: vec![column] }
+    TableShape {
+        name: TableName::new(schema, table),
+        identity: Identity::Key,
+        columns: vec![column],
+        origin: "".into(),
+    }
 }
 
 fn commit(lsn: u64, changes: u64, schemas: Vec<crate::model::schema::SchemaId>) -> Commit {

@@ -103,7 +103,7 @@ mod tests {
             key: true,
         };
         let columns = columns.iter().map(column).collect();
-        TableShape { name: TableName::new("crm", "t"), identity: Identity::Full, columns }
+        TableShape { name: TableName::new("crm", "t"), identity: Identity::Full, columns, origin: "".into() }
     }
 
     #[test]
