@@ -52,6 +52,8 @@ struct Running {
     sequence: Sequence,
     /// Since when the checkpoint is behind.
     idle_since: Option<Instant>,
+    /// There may be something to put together, or to copy.
+    look: bool,
     stop: CancellationToken,
 }
 
@@ -97,7 +99,8 @@ impl Task {
             journal.request_copy(&system, &table, sequence).await?;
         }
         let reader = journal.reader(sequence);
-        let running = Running { journal, intake, reader, desk: Some(desk), status, sequence, idle_since: None, stop };
+        let desk = Some(desk);
+        let running = Running { journal, intake, reader, desk, status, sequence, idle_since: None, look: true, stop };
         running.show();
         Ok(running)
     }
@@ -114,9 +117,11 @@ impl Running {
     async fn follow(&mut self) -> Result<(), Fault> {
         let mut copies = self.journal.copies_changed();
         loop {
-            copies.borrow_and_update();
-            self.assemble().await?;
-            self.publish_copies().await?;
+            if std::mem::take(&mut self.look) {
+                copies.borrow_and_update();
+                self.assemble().await?;
+                self.publish_copies().await?;
+            }
             let idle = self.idle_since.map(|since| since + IDLE_EVERY);
             tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -124,10 +129,14 @@ impl Running {
                     let header = header?;
                     self.take(&header).await?;
                 }
-                changed = copies.changed() => changed.map_err(|_| Fault::Closed)?,
+                changed = copies.changed() => {
+                    changed.map_err(|_| Fault::Closed)?;
+                    self.look = true;
+                }
                 () = at(idle) => {
                     self.note().await?;
                     self.settle().await?;
+                    self.look = true;
                 }
             }
         }
@@ -218,6 +227,7 @@ impl Running {
                 return Err(Fault::Closed);
             }
         }
+        self.look |= header.copy.is_some();
         if !self.reader.ready() || self.desk()?.memory.pending_bytes() > PENDING_BYTES_MAX {
             self.settle().await?;
         }

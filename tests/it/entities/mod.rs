@@ -10,6 +10,9 @@ use crate::harness::mysql::{self, Kind, Server};
 use crate::harness::postgres::Postgres;
 use crate::harness::tailwater::{Setup, Tailwater};
 use crate::harness::{eventually, holds};
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -124,4 +127,30 @@ pub async fn expected(scene: &Scene) -> Entities {
         }
     }
     expected
+}
+
+/// One change of a random kind, of customers 1 to 250 and of parties from 1001 on: what their owners, and what others write.
+pub async fn anything_happens(scene: &Scene, random: &mut StdRng, step: i64) {
+    let (id, city) = (random.random_range(1..=250), ["Berlin", "Bonn", "Kiel", "Köln"].choose(random).expect("some"));
+    let party = 1_000 + id;
+    let of_crm = |sql: &str| format!("{sql} WHERE cremeentity_ptr_id = {id}");
+    match random.random_range(0..9) {
+        0 => scene.crm.execute(&of_crm(&format!("UPDATE creme.persons_organisation SET phone = '{step}'"))).await,
+        1 => scene.crm.execute(&of_crm(&format!("UPDATE creme.persons_organisation SET name = 'C{step}'"))).await,
+        2 => scene.crm.execute(&format!("UPDATE creme.persons_address SET city = '{city}' WHERE id = {id}")).await,
+        3 => scene.crm.execute(&of_crm("DELETE FROM creme.persons_organisation")).await,
+        4 => {
+            let sql = "INSERT IGNORE INTO creme.persons_organisation VALUES";
+            scene.crm.execute(&format!("{sql} ({id}, 'N', '{step}', 'DE{id}', {id}, 1)")).await;
+        }
+        5 => scene.erp.execute(&format!("UPDATE party_address SET city = '{city}' WHERE party = {party}")).await,
+        6 => scene.erp.execute(&format!("UPDATE party_party SET name = 'E{step}' WHERE id = {party}")).await,
+        7 => {
+            let sequence = random.random_range(0..5);
+            let sql = "INSERT INTO party_address (party, sequence, street, city) VALUES";
+            scene.erp.execute(&format!("{sql} ({party}, {sequence}, 'S{step}', '{city}')")).await;
+        }
+        _ if random.random() => scene.erp.execute(&format!("DELETE FROM party_party WHERE id = {party}")).await,
+        _ => scene.erp.execute(&format!("DELETE FROM party_address WHERE sequence = 1 AND party = {party}")).await,
+    }
 }

@@ -1,11 +1,10 @@
 //! Whose change is published.
 
-use super::{Entities, Scene, WITHIN, expected};
+use super::{Entities, Scene, WITHIN, anything_happens, expected};
 use crate::harness::listener::Listener;
 use crate::harness::{eventually, holds, rounds, seed};
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,70 +139,9 @@ async fn through_kills_entities_are_what_their_sources_hold() {
     }
     scene.tailwater.up().await;
     let events = Listener::start(&scene.tailwater, &["--entity", "*"]);
-    let cities = ["Berlin", "Bonn", "Kiel", "Köln"];
     for round in 0..rounds(5) {
-        for step in 0..60_i64 {
-            let (id, city) = (random.random_range(1..=250), cities.choose(&mut random).expect("some"));
-            match random.random_range(0..9) {
-                0 => {
-                    scene
-                        .crm
-                        .execute(&format!(
-                            "UPDATE creme.persons_organisation SET phone = '{step}' WHERE cremeentity_ptr_id = {id}"
-                        ))
-                        .await
-                }
-                1 => {
-                    scene
-                        .crm
-                        .execute(&format!(
-                            "UPDATE creme.persons_organisation SET name = 'C{step}' WHERE cremeentity_ptr_id = {id}"
-                        ))
-                        .await
-                }
-                2 => {
-                    scene
-                        .crm
-                        .execute(&format!("UPDATE creme.persons_address SET city = '{city}' WHERE id = {id}"))
-                        .await
-                }
-                3 => {
-                    scene
-                        .crm
-                        .execute(&format!("DELETE FROM creme.persons_organisation WHERE cremeentity_ptr_id = {id}"))
-                        .await
-                }
-                4 => {
-                    let sql = "INSERT IGNORE INTO creme.persons_organisation VALUES";
-                    scene.crm.execute(&format!("{sql} ({id}, 'N', '{step}', 'DE{id}', {id}, 1)")).await;
-                }
-                5 => {
-                    scene
-                        .erp
-                        .execute(&format!("UPDATE party_address SET city = '{city}' WHERE party = {}", 1_000 + id))
-                        .await
-                }
-                6 => {
-                    scene
-                        .erp
-                        .execute(&format!("UPDATE party_party SET name = 'E{step}' WHERE id = {}", 1_000 + id))
-                        .await
-                }
-                7 => {
-                    let sql = "INSERT INTO party_address (party, sequence, street, city) VALUES";
-                    let sequence = random.random_range(0..5);
-                    scene.erp.execute(&format!("{sql} ({}, {sequence}, 'S{step}', '{city}')", 1_000 + id)).await;
-                }
-                _ => {
-                    let party = 1_000 + id;
-                    let sql = if random.random() {
-                        "DELETE FROM party_party WHERE id ="
-                    } else {
-                        "DELETE FROM party_address WHERE sequence = 1 AND party ="
-                    };
-                    scene.erp.execute(&format!("{sql} {party}")).await;
-                }
-            }
+        for step in 0..60 {
+            anything_happens(&scene, &mut random, step).await;
             if step == 30 {
                 scene.tailwater.kill();
                 scene.tailwater.spawn();

@@ -1,10 +1,10 @@
 //! The entity as a table of a warehouse, beside the raw copies.
 
-use super::{Entities, Scene, WITHIN, expected};
+use super::{Entities, Scene, WITHIN, anything_happens, expected};
 use crate::harness::postgres::{self, Postgres};
 use crate::harness::{eventually, holds, rounds, seed};
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
 
 fn target(warehouse: &Postgres, more: &str) -> String {
     let (port, user, database) = (warehouse.port(), postgres::USER, postgres::DATABASE);
@@ -51,30 +51,8 @@ async fn through_kills_a_warehouse_holds_the_entity_beside_the_raw_copies() {
     scene.tailwater.up().await;
     is_held(&scene, &warehouse).await;
     for _ in 0..rounds(5) {
-        for step in 0..40_i64 {
-            let id = random.random_range(1..=130);
-            let party = 1_000 + id;
-            match random.random_range(0..5) {
-                0 => {
-                    scene
-                        .crm
-                        .execute(&format!(
-                            "UPDATE creme.persons_organisation SET phone = '{step}' WHERE cremeentity_ptr_id = {id}"
-                        ))
-                        .await
-                }
-                1 => {
-                    scene
-                        .crm
-                        .execute(&format!("DELETE FROM creme.persons_organisation WHERE cremeentity_ptr_id = {id}"))
-                        .await
-                }
-                2 => {
-                    scene.erp.execute(&format!("UPDATE party_address SET city = 'C{step}' WHERE party = {party}")).await
-                }
-                3 => scene.erp.execute(&format!("UPDATE party_party SET name = 'E{step}' WHERE id = {party}")).await,
-                _ => scene.erp.execute(&format!("DELETE FROM party_party WHERE id = {party}")).await,
-            }
+        for step in 0..40 {
+            anything_happens(&scene, &mut random, step).await;
             if step == 20 {
                 scene.tailwater.kill();
                 scene.tailwater.spawn();
