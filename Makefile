@@ -59,6 +59,9 @@ demo: build
 bench: setup
 	cargo test $(CARGO_FLAGS) --test bench -- $(BENCH)
 
-# The fault loops of the tests, many more times: TAILWATER_SOAK is the number of kills.
+# The fault loops of the tests, many more times (TAILWATER_SOAK is the number of kills), and the reader that never reads for
+# ten minutes, by itself: it looks at times.
+SOAK := TAILWATER_SOAK=$${TAILWATER_SOAK:-50} cargo test $(CARGO_FLAGS) --test it -- --nocapture
 soak: setup
-	TAILWATER_SOAK=$${TAILWATER_SOAK:-50} cargo test $(CARGO_FLAGS) --test it -- --nocapture --test-threads=2 crash power_cut kill_9 through_kills never_reads_for_long
+	$(SOAK) --test-threads=4 crash power_cut kill_9 through_kills
+	$(SOAK) never_reads_for_long

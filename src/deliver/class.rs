@@ -116,14 +116,22 @@ impl Class {
         }
     }
 
-    /// Stands for all that decides what such a view shows. Empty for what is seen whole.
-    pub fn policy(&self, view: &View) -> String {
-        if let View::Whole = view {
+    /// Stands for all of the configuration that decides what is seen of a table. Empty for one that is seen as it is.
+    pub fn policy(&self, schema: &TableSchema) -> String {
+        if schema.is_entity() && matches!(self.reading, Reading::Raw) {
+            return schema.origin.to_string();
+        }
+        if !schema.is_entity() && self.means_raw(&schema.full_name()) {
             return String::new();
         }
         let decides = format!("{:?} {:?}", self.reading, self.contracts);
         let hash = digest::digest(&digest::SHA256, decides.as_bytes());
         hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether it is an entity as another contract made it: it is on its way to be made anew, or not configured any more.
+    pub fn is_outdated(&self, schema: &TableSchema) -> bool {
+        schema.is_entity() && self.contract(schema).is_none_or(|entity| *schema.origin != *entity.fingerprint())
     }
 
     /// Whether a table is seen as it is, whatever it looks like.

@@ -155,6 +155,12 @@ fn fields(
                 return None;
             }
             let mapped = of_table(schema, contracts);
+            if tables.means_one()
+                && let Some(name) = names_nothing(&mapped, &entitlement.mask)
+            {
+                told(schema, &format!("its mask names {name}, which it does not have"));
+                return None;
+            }
             match columns {
                 Columns::All => mapped,
                 // A table of which its system owns nothing.
@@ -165,13 +171,6 @@ fn fields(
             }
         }
     };
-    if let EntitledTo::Tables { tables, .. } = &entitlement.of
-        && tables.include.iter().all(|pattern| !pattern.as_str().contains('*'))
-        && let Some(name) = names_nothing(&classified, &entitlement.mask)
-    {
-        told(schema, &format!("its mask names {name}, which it does not have"));
-        return None;
-    }
     let is_raw = matches!(entitlement.of, EntitledTo::Tables { columns: Columns::All, .. });
     let mut fields = FieldsOf { shown: BTreeSet::new(), null: BTreeSet::new() };
     for column in classified {

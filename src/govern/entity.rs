@@ -163,7 +163,7 @@ impl Governed {
         for number in self.copied(header, step) {
             let table = &mut self.state.tables[usize::from(number)];
             table.begin = header.sequence.0;
-            table.anew = step.anew;
+            table.anew |= step.anew;
             if table.phase == WAITS {
                 table.phase = COPIED;
             }
@@ -207,7 +207,8 @@ impl Governed {
         let Some(step) = header.copy.as_ref().filter(|step| step.phase == CopyPhase::End) else { return Ok(false) };
         for number in self.copied(header, step) {
             let Table { phase, begin, .. } = self.state.tables[usize::from(number)];
-            if phase == WAITS {
+            // Without a begin it was swept already, in a step before.
+            if phase == WAITS || begin == 0 {
                 continue;
             }
             // Gone from the source since the copy before.
@@ -217,7 +218,6 @@ impl Governed {
                 return Ok(true);
             }
             let table = &mut self.state.tables[usize::from(number)];
-            // Not swept again where the next use of the table is.
             (table.phase, table.begin, table.anew) = (WHOLE, 0, false);
             memory.put(self.names.state(), self.state.encode_to_vec());
         }

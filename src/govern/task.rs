@@ -26,13 +26,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// What is not about any entity is passed over on disk this often.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// The memory holds about so much that is not durable.
 const PENDING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A copy that cannot begin yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So long each part of a copy waits for a target that is far behind; nothing is governed meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_STEP: Duration = Duration::from_millis(100);
 
 pub struct Task {
     pub journal: Journal,
@@ -52,8 +57,8 @@ struct Running {
     sequence: Sequence,
     /// Since when the checkpoint is behind.
     idle_since: Option<Instant>,
-    /// There may be something to put together, or to copy.
-    look: bool,
+    /// When there may be something to put together, or to copy.
+    look: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -65,10 +70,13 @@ impl Task {
             Ok(mut running) => running.follow().await,
             Err(fault) => Err(fault),
         };
-        // Whoever does not govern any more must not keep the journal from being trimmed.
-        journal.keep_after(Sequence(u64::MAX));
-        if let Err(fault) = ended {
-            tell(&status, fault);
+        if let Err(fault) = ended
+            && let Some(problem) = fault.problem()
+        {
+            // Whoever does not govern any more must not keep the journal from being trimmed.
+            journal.keep_after(Sequence(u64::MAX));
+            tracing::error!(%problem, next = problem.code.entry().next, "entities are made no more");
+            status.send_modify(|status| status.halt = Some(problem));
         }
     }
 
@@ -100,16 +108,19 @@ impl Task {
         }
         let reader = journal.reader(sequence);
         let desk = Some(desk);
-        let running = Running { journal, intake, reader, desk, status, sequence, idle_since: None, look: true, stop };
+        let running = Running {
+            journal,
+            intake,
+            reader,
+            desk,
+            status,
+            sequence,
+            idle_since: None,
+            look: Some(Instant::now()),
+            stop,
+        };
         running.show();
         Ok(running)
-    }
-}
-
-fn tell(status: &watch::Sender<GovernStatus>, fault: Fault) {
-    if let Some(problem) = fault.problem() {
-        tracing::error!(%problem, next = problem.code.entry().next, "entities are made no more");
-        status.send_modify(|status| status.halt = Some(problem));
     }
 }
 
@@ -117,7 +128,8 @@ impl Running {
     async fn follow(&mut self) -> Result<(), Fault> {
         let mut copies = self.journal.copies_changed();
         loop {
-            if std::mem::take(&mut self.look) {
+            if self.look.is_some_and(|look| look <= Instant::now()) {
+                self.look = None;
                 copies.borrow_and_update();
                 self.assemble().await?;
                 self.publish_copies().await?;
@@ -131,13 +143,13 @@ impl Running {
                 }
                 changed = copies.changed() => {
                     changed.map_err(|_| Fault::Closed)?;
-                    self.look = true;
+                    self.look = Some(Instant::now());
                 }
                 () = at(idle) => {
                     self.note().await?;
                     self.settle().await?;
-                    self.look = true;
                 }
+                () = at(self.look) => {}
             }
         }
         self.note().await?;
@@ -227,7 +239,9 @@ impl Running {
                 return Err(Fault::Closed);
             }
         }
-        self.look |= header.copy.is_some();
+        if header.copy.is_some() {
+            self.look = Some(Instant::now());
+        }
         if !self.reader.ready() || self.desk()?.memory.pending_bytes() > PENDING_BYTES_MAX {
             self.settle().await?;
         }
@@ -347,7 +361,7 @@ impl Running {
             }
             if self.journal.copies_must_wait() {
                 // A copy would outrun whoever is behind; the rest goes on meanwhile.
-                self.idle_since.get_or_insert_with(Instant::now);
+                self.look = Some(Instant::now() + LOOK_AGAIN);
                 return Ok(());
             }
             if !self.publish_copy(&schema, record.as_ref()).await? {
@@ -379,6 +393,10 @@ impl Running {
         self.commit_step(step(CopyPhase::Begin, 0), 0).await?;
         let (mut last, mut rows) = (0, 0);
         loop {
+            let patience = Instant::now() + PATIENCE;
+            while self.journal.copies_must_wait() && Instant::now() < patience && !self.stop.is_cancelled() {
+                sleep(WAIT_STEP).await;
+            }
             if self.stop.is_cancelled() {
                 return Ok(false);
             }

@@ -45,6 +45,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether it names one thing, and nothing else by a `*`.
+    pub fn means_one(&self) -> bool {
+        matches!(&self.include[..], [one] if !one.as_str().contains('*'))
+    }
+
     pub fn matches(&self, name: &str) -> bool {
         self.include.iter().any(|p| p.matches(name)) && !self.exclude.iter().any(|p| p.matches(name))
     }

@@ -22,8 +22,10 @@ pub struct Seen {
     /// As far as it is seen.
     pub schema: TableSchema,
     pub view: View,
-    /// By what it is seen; empty: whole. Another one needs another copy.
+    /// By what it is seen, as [`Class::policy`]. Another one needs another copy.
     pub policy: String,
+    /// As [`Class::is_outdated`].
+    pub is_outdated: bool,
 }
 
 /// Decides by the configuration alone, so its answers hold for the life of the process.
@@ -80,11 +82,15 @@ impl Names {
         captured && self.tables.matches(&name) && class.means_table(&name)
     }
 
-    /// What of a version of a table is for this target; `None`: nothing.
-    pub fn seen(&self, schema: &TableSchema) -> Option<Seen> {
-        let class = self.class.as_ref()?;
+    /// What of a version of a table is for this target, nothing included.
+    pub fn seen(&self, schema: &TableSchema) -> Seen {
+        let Some(class) = &self.class else {
+            let (schema, view) = (schema.clone(), View::Nothing);
+            return Seen { schema, view, policy: String::new(), is_outdated: false };
+        };
         let view = class.view(schema);
-        view.sees_anything().then(|| Seen { schema: view.described(schema), policy: class.policy(&view), view })
+        let (policy, is_outdated) = (class.policy(schema), class.is_outdated(schema));
+        Seen { schema: view.described(schema), view, policy, is_outdated }
     }
 
     /// # Errors

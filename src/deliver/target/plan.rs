@@ -15,7 +15,7 @@ use crate::model::code;
 use crate::model::copy::CopyPhase;
 use crate::model::position::Sequence;
 use crate::model::problem::Problem;
-use crate::model::schema::{Identity, SchemaId, TableSchema};
+use crate::model::schema::{Identity, SchemaId};
 use crate::wire::api::v1::{Change, Op};
 use crate::wire::fields::Malformed;
 use crate::wire::row::KeyPlan;
@@ -91,7 +91,7 @@ struct Known {
 
 impl Known {
     fn of(slot: usize, seen: Seen) -> Self {
-        let Seen { schema, view, policy } = seen;
+        let Seen { schema, view, policy, .. } = seen;
         let (shape, refused) = match Shape::of(&schema) {
             Ok(shape) => (Shape { policy, ..shape }, None),
             Err(column) => {
@@ -137,22 +137,25 @@ impl Plan {
     }
 
     /// Whether the transaction's body has to be read; takes in what its header alone says.
-    pub fn begin(
-        &mut self,
-        header: &Header,
-        seen: impl Fn(SchemaId) -> Option<(Arc<TableSchema>, Option<Seen>)>,
-    ) -> bool {
+    pub fn begin(&mut self, header: &Header, seen: impl Fn(SchemaId) -> Option<Seen>) -> bool {
         for id in &header.schemas {
             if !self.known.contains_key(id) {
-                let known = seen(*id).and_then(|(schema, seen)| {
-                    let slot = self.slots.iter().position(|slot| slot.table.source.is(&schema))?;
-                    match seen {
-                        Some(seen) => Some(Known::of(slot, seen)),
-                        None => {
-                            self.slots[slot].halt(Problem::new(code::TARGET_SEES_NOTHING, schema.full_name()));
-                            None
-                        }
+                let known = seen(*id).and_then(|seen| {
+                    let slot = self.slots.iter().position(|slot| slot.table.source.is(&seen.schema))?;
+                    if seen.is_outdated {
+                        // The copy that follows brings what is made now.
+                        return None;
                     }
+                    if !seen.view.sees_anything() {
+                        let copied = header.copy.as_ref().is_some_and(|step| step.phase == CopyPhase::Begin);
+                        // A version from before may pass by while a copy is waited for.
+                        if copied || self.slots[slot].table.takes_changes() {
+                            let name = seen.schema.full_name();
+                            self.slots[slot].halt(Problem::new(code::TARGET_SEES_NOTHING, name));
+                        }
+                        return None;
+                    }
+                    Some(Known::of(slot, seen))
                 });
                 self.known.insert(*id, known);
             }

@@ -35,8 +35,6 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const BATCH_TIME: Duration = Duration::from_millis(200);
 /// How often the position moves where nothing is for this target.
 const IDLE: Duration = Duration::from_secs(1);
-/// The policy of a table that is not seen.
-const SEES_NOTHING: &str = "-";
 const VERSION_MIN: u32 = 140_000;
 
 pub struct Session<'a> {
@@ -83,7 +81,12 @@ enum Woken {
 /// The [`Failure`] that ended it.
 pub async fn run(context: &Context, commands: &mut tokio::sync::mpsc::Receiver<Command>) -> Result<Ended, Failure> {
     let mut session = tokio::select! {
-        opened = Session::open(context) => opened?,
+        opened = Session::open(context) => match opened {
+            Err(Failure::Table(source, problem)) => {
+                return halt_table(context, &source, problem).await.map(|()| Ended::Restart);
+            }
+            opened => opened?,
+        },
         () = context.stop.cancelled() => return Ok(Ended::Stopped),
     };
     session.show();
@@ -248,12 +251,7 @@ impl<'a> Session<'a> {
 
     async fn transaction(&mut self, header: &Header) -> Result<(), Failure> {
         let (journal, names) = (&self.context.journal, &self.context.names);
-        let seen = |id| {
-            let schema = journal.schema(id)?;
-            let seen = names.seen(&schema);
-            Some((schema, seen))
-        };
-        if self.plan.begin(header, seen) {
+        if self.plan.begin(header, |id| Some(names.seen(&*journal.schema(id)?))) {
             while let Some(chunk) = self.reader.chunk().await.map_err(|error| unreadable(&error))? {
                 let changes = Changes::decode(chunk).map_err(|_| damaged(header))?;
                 for change in changes.changes {
@@ -328,12 +326,6 @@ impl<'a> Session<'a> {
         let tables = captured.values().flatten().filter(|source| self.context.names.select(source));
         for source in tables.chain(&entities) {
             if self.plan.tables().any(|table| table.source == *source) {
-                continue;
-            }
-            let schemas = self.context.journal.current_schemas();
-            let known = schemas.iter().find(|schema| source.is(schema));
-            if known.is_some_and(|schema| self.context.names.seen(schema).is_none()) {
-                self.refuse(source, Problem::new(code::TARGET_SEES_NOTHING, source.to_string()));
                 continue;
             }
             match self.context.names.name(source) {
@@ -478,17 +470,26 @@ async fn wait_under_new_policy(
     for table in tables.iter_mut() {
         let Some(schema) = schemas.iter().find(|schema| table.source.is(schema)) else { continue };
         let (seen, follows) = (context.names.seen(schema), table.takes_changes());
-        let policy = seen.map_or_else(|| SEES_NOTHING.to_owned(), |seen| seen.policy);
-        let Some(shape) = table.shape.as_mut().filter(|shape| shape.policy != policy) else { continue };
-        tracing::warn!(target = %context.target.name, table = %table.source, "its rows were chosen by another policy: emptied");
-        let is_seen = policy != SEES_NOTHING;
-        shape.policy = policy;
-        if !is_seen {
+        if matches!(table.state, table::State::Halted(_)) {
+            // A resync comes first, and its copy by what holds then.
+            continue;
+        }
+        let is_of_another = table.shape.as_ref().is_some_and(|shape| shape.policy != seen.policy);
+        let sees_nothing = !seen.view.sees_anything() && !seen.is_outdated;
+        if sees_nothing && follows {
             table.halt(Problem::new(code::TARGET_SEES_NOTHING, table.source.to_string()));
-        } else if follows {
+        } else if follows && (is_of_another || seen.is_outdated) {
             table.resync(sequence);
         }
-        applier.put_emptied(table).await?;
+        if is_of_another {
+            tracing::warn!(target = %context.target.name, table = %table.source, "its rows were chosen by another policy: emptied");
+            if let Some(shape) = &mut table.shape {
+                shape.policy = seen.policy;
+            }
+            applier.put_emptied(table).await?;
+        } else if follows && (sees_nothing || seen.is_outdated) {
+            applier.put_tables(std::slice::from_ref(table)).await?;
+        }
     }
     Ok(())
 }

@@ -105,8 +105,8 @@ impl Scene {
         let schemas = &self.schemas;
         let known = |id: SchemaId| {
             let schema = schemas.iter().find(|schema| schema.id == id)?;
-            let seen = Seen { schema: (**schema).clone(), view: View::Whole, policy: String::new() };
-            Some((Arc::clone(schema), Some(seen)))
+            let (schema, policy) = ((**schema).clone(), String::new());
+            Some(Seen { schema, view: View::Whole, policy, is_outdated: false })
         };
         if self.plan.begin(&header, known) {
             for change in changes {

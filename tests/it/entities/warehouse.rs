@@ -141,3 +141,65 @@ async fn a_target_gets_what_its_roles_may_see_and_another_policy_makes_its_table
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_contract_makes_the_table_anew_under_the_same_ids() {
+    let warehouse = Postgres::start_another().await;
+    for roles in [
+        "",
+        "roles: [all]\nentitlements: [{role: all, tables: [\"*\"], columns: all}, {role: all, entity: \"*\", max_sensitivity: restricted}]\n",
+    ] {
+        let name = if roles.is_empty() { "raw" } else { "entitled" };
+        let section = target(
+            &warehouse,
+            &format!(
+                "roles: [{}], schema: \"{name}_{{system}}\", tables: {{include: [\"erp.*\"]}}, entities: [customer]",
+                if roles.is_empty() { "" } else { "all" }
+            ),
+        );
+        let section = section.replace("roles: [], ", "").replace("warehouse:", &format!("{name}:"));
+        let mut scene = Scene::start_with(&format!("{roles}{section}")).await;
+        for id in 1..=20 {
+            scene.organisation(id, "O", &format!("DE{id}"), "-").await;
+            scene.party(10 + id, &format!("P{id}"), &format!("DE{id}"), "Berlin").await;
+        }
+        scene.tailwater.up().await;
+        let ids =
+            format!("SELECT string_agg(id || '=' || erp_customer_id, ',' ORDER BY id) FROM {name}_entity.customer");
+        let table = format!("SELECT to_regclass('{name}_entity.customer')::text");
+        let there = async |column: &str| {
+            eventually("the table has come", WITHIN, async || {
+                if warehouse.text(&table).await.is_none() {
+                    return Err("there is no table yet".to_owned());
+                }
+                let sql = format!(
+                    "SELECT count(*)::text FROM information_schema.columns WHERE table_schema = '{name}_entity' AND column_name = '{column}'"
+                );
+                let (columns, rows) = (warehouse.text(&sql).await, warehouse.text(&format!("SELECT count(*)::text FROM {name}_entity.customer")).await);
+                holds((columns.as_deref(), rows.as_deref()) == (Some("1"), Some("20")), || format!("{columns:?} {rows:?}"))
+            })
+            .await;
+            warehouse.text(&ids).await
+        };
+        let before = there("phone").await;
+        assert!(scene.tailwater.stop().success());
+        let contract = super::CONTRACT.replace("      phone:", "      telephone:").replace("crm: phone", "crm: fax");
+        scene
+            .crm
+            .execute("ALTER TABLE creme.persons_organisation ADD COLUMN fax varchar(20) NOT NULL DEFAULT '-'")
+            .await;
+        std::fs::write(scene.tailwater.dir().join("customer.yaml"), contract).expect("the directory is ours");
+        scene.tailwater.up().await;
+        assert_eq!(there("telephone").await, before, "{name}");
+        scene.erp.execute("UPDATE party_party SET name = 'Renamed' WHERE id = 11").await;
+        eventually("it is followed", WITHIN, async || {
+            let renamed = warehouse
+                .text(&format!(
+                    "SELECT count(*)::text FROM {name}_entity.customer WHERE legal_customer_name = 'Renamed'"
+                ))
+                .await;
+            holds(renamed.as_deref() == Some("1"), || format!("{renamed:?}"))
+        })
+        .await;
+    }
+}
