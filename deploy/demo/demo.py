@@ -22,6 +22,7 @@ from tailwater import PASSWORD, Subscriber, Tailwater, await_  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 COLUMN = 100
+# Of both systems.
 TABLES = 14
 
 

@@ -240,3 +240,38 @@ async fn an_entity_that_was_out_of_the_configuration_for_a_while_is_made_anew_un
     let updates = events.reaches(7, 9, WITHIN).await;
     assert!(updates.iter().all(|line| line["op"] == "UPDATE" && line["source_system"] == "erp"), "{updates:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_took_while_nobody_governed_makes_every_entity_anew() {
+    let mut scene = Scene::start_with("retention: {size: 1MiB}\n").await;
+    scene.erp.execute_as_owner("CREATE TABLE filler (id serial PRIMARY KEY, text text)").await;
+    scene.party(1, "Stays", "", "Berlin").await;
+    scene.tailwater.up().await;
+    scene.followed().await;
+    assert!(scene.tailwater.stop().success());
+    let (with, mut without) = (scene.setup("retention: {size: 1MiB}\n"), scene.setup("retention: {size: 1MiB}\n"));
+    without.rest = without.rest.replace("contracts: [customer.yaml]\n", "");
+    scene.tailwater.configure(&without);
+    scene.tailwater.up().await;
+    scene.erp.execute("UPDATE party_party SET name = 'Renamed' WHERE id = 1").await;
+    for _ in 0..8 {
+        scene
+            .erp
+            .execute("INSERT INTO filler (text) SELECT repeat(md5(n::text), 30) FROM generate_series(1, 1000) n")
+            .await;
+    }
+    eventually("the rename is trimmed", WITHIN, async || {
+        let journal = scene.tailwater.status_json()["journal"].clone();
+        let number = |name: &str| journal[name].as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        holds(number("oldest_sequence") + 6 > number("sequence"), || journal.to_string())
+    })
+    .await;
+    assert!(scene.tailwater.stop().success());
+    scene.tailwater.configure(&with);
+    scene.tailwater.up().await;
+    scene.followed().await;
+    let events = Listener::start(&scene.tailwater, &["--entity", "customer"]);
+    let read = events.reaches(0, 1, WITHIN).await.pop().expect("one");
+    assert_eq!(read["after"]["legal_customer_name"], "Renamed");
+    assert!(scene.tailwater.log().contains("TW-GOV-005"));
+}
