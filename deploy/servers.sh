@@ -4,8 +4,10 @@
 #   MariaDB 10.11   Debian's own packages: the programs alone, so no server is ever started by the system
 #   MySQL 9.7       Debian 12 has none: packages of sid, unpacked beside the system with the C library they were built for
 #   MariaDB 11.8    the same, from trixie
+#   PostgreSQL 17   from trixie, and 18 from sid
 #
-# They lie under $TAILWATER_SERVERS, by default ~/.cache/tailwater/servers: mysql/bin, mariadb-11.8/bin.
+# They lie under $TAILWATER_SERVERS, by default ~/.cache/tailwater/servers: mysql/bin, mariadb-11.8/bin. PostgreSQL's lie under
+# /var/cache/tailwater/servers where root runs the tests, because it does not run as root and others cannot look into /root.
 # Surprise: a program of a newer suite does not run on this one's C library, so its loader and its library path are written
 # into each program. Everything else that such a server looks up by absolute path has to be named to it when it starts.
 set -euo pipefail
@@ -61,7 +63,7 @@ unpack() {
 
   # The final place is what goes into the programs.
   local home=$servers/$name
-  for file in "$scratch"/tree/usr/bin/* "$scratch"/tree/usr/sbin/*; do
+  for file in "$scratch"/tree/usr/bin/* "$scratch"/tree/usr/sbin/* "$scratch"/tree/usr/lib/postgresql/*/bin/*; do
     [ -f "$file" ] && [ ! -L "$file" ] || continue
     patchelf --print-interpreter "$file" >/dev/null 2>&1 || continue
     patchelf --set-interpreter "$home/$libraries/ld-linux-x86-64.so.2" --force-rpath \
@@ -70,6 +72,7 @@ unpack() {
   done
   rm -rf "$home"
   mv "$scratch/tree" "$home"
+  chmod -R a+rX "$home"
   rm -rf "$scratch"
 }
 
@@ -81,3 +84,9 @@ install_packages patchelf mariadb-server-core mariadb-client-core
 mkdir -p "$servers"
 unpack mysql sid mysqld mysql-server-core mysql-client-core
 unpack mariadb-11.8 trixie mariadbd mariadb-server-core mariadb-client-core
+if [ "$(id -u)" -eq 0 ] && [ -z "${TAILWATER_SERVERS:-}" ]; then
+  servers=/var/cache/tailwater/servers
+  mkdir -p "$servers"
+fi
+unpack postgresql-17 trixie postgres postgresql-17 postgresql-client-17
+unpack postgresql-18 sid postgres postgresql-18 postgresql-client-18

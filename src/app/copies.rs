@@ -46,6 +46,7 @@ impl Copies {
             rows_per_second: rate,
             seconds_left: if rate > 0.0 { left / rate } else { 0.0 },
             waits_for: waits_for.cloned().unwrap_or_default(),
+            why: copy.why.clone(),
         }
     }
 }
@@ -80,6 +81,7 @@ mod tests {
             state,
             again: false,
             anew: false,
+            why: String::new(),
             relation: String::new(),
             begin: Sequence(7),
             last_key: Vec::new(),

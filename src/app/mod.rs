@@ -2,6 +2,7 @@
 
 mod copies;
 mod data_dir;
+mod doubts;
 mod endpoints;
 mod error;
 mod govern_status;

@@ -1,6 +1,7 @@
 //! What `GetStatus` and `/readyz` say of sources, journal and targets: from our own types to the API's.
 
 use super::copies::Copies;
+use super::doubts::Doubts;
 use super::{govern_status, target_status};
 use crate::config::Config;
 use crate::deliver::target::status::TargetStatus;
@@ -81,7 +82,8 @@ impl StatusBoard {
 
     fn targets(&self) -> Vec<v1::TargetStatus> {
         let durable = self.journal.bounds().durable;
-        self.targets.iter().map(|status| target_status::target(&status.borrow(), durable)).collect()
+        let doubts = Doubts::new(&self.journal, &self.sources);
+        self.targets.iter().map(|status| target_status::target(&status.borrow(), durable, &doubts)).collect()
     }
 
     fn journal(&self) -> v1::JournalStatus {

@@ -1,5 +1,6 @@
 //! What `GetStatus` says of a target: from our own types to the API's.
 
+use super::doubts::{Doubt, Doubts};
 use super::status::problem;
 use crate::deliver::target::status::{State, TargetStatus};
 use crate::deliver::target::table::{self, Table};
@@ -9,7 +10,7 @@ use crate::model::time::UnixMicros;
 use crate::wire::api::v1;
 
 /// `durable`: the newest transaction of the journal.
-pub(super) fn target(status: &TargetStatus, durable: Sequence) -> v1::TargetStatus {
+pub(super) fn target(status: &TargetStatus, durable: Sequence, doubts: &Doubts) -> v1::TargetStatus {
     let (state, halt) = state(&status.state);
     let refused = status.refused.iter().map(|(name, problem)| refused(name, problem));
     v1::TargetStatus {
@@ -21,7 +22,7 @@ pub(super) fn target(status: &TargetStatus, durable: Sequence) -> v1::TargetStat
         lag_seconds: status.lag_seconds(UnixMicros::now()),
         rows: status.rows,
         halt,
-        tables: status.tables.iter().map(self::table).chain(refused).collect(),
+        tables: status.tables.iter().map(|one| table(one, status.sequence, doubts)).chain(refused).collect(),
         reconnects: status.reconnects,
     }
 }
@@ -36,11 +37,15 @@ fn state(state: &State) -> (v1::TargetState, Option<v1::Problem>) {
     }
 }
 
-fn table(table: &Table) -> v1::TargetTableStatus {
+fn table(table: &Table, sequence: Sequence, doubts: &Doubts) -> v1::TargetTableStatus {
     let (state, halt) = match &table.state {
         table::State::Waiting | table::State::Refilling => (v1::TargetTableState::Waiting, None),
         table::State::Copying => (v1::TargetTableState::Copying, None),
-        table::State::Ready => (v1::TargetTableState::Ready, None),
+        table::State::Ready => match doubts.of(&table.source, sequence) {
+            None => (v1::TargetTableState::Ready, None),
+            Some(Doubt::CopyWanted) => (v1::TargetTableState::Waiting, None),
+            Some(Doubt::Halted(why)) => (v1::TargetTableState::Halted, Some(problem(&why))),
+        },
         table::State::Halted(why) => (v1::TargetTableState::Halted, Some(problem(why))),
     };
     v1::TargetTableStatus {

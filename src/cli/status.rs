@@ -125,7 +125,8 @@ pub(super) const WAITING_SHOWN: usize = 5;
 
 /// While some copy is not done: those, and how they come on; of those that only wait for their turn a few.
 fn copies(sources: &[SourceStatus]) -> Option<String> {
-    let mut table = Table::new(&["COPY", "STATE", "ROWS", "OF ABOUT", "PERCENT", "ROWS/S", "LEFT", "WAITS FOR"]);
+    let mut table =
+        Table::new(&["COPY", "STATE", "ROWS", "OF ABOUT", "PERCENT", "ROWS/S", "LEFT", "WAITS FOR", "BECAUSE"]);
     let (mut open, mut waiting) = (false, 0_usize);
     for source in sources {
         for captured in &source.tables {
@@ -161,6 +162,7 @@ fn copy_row(name: String, copy: &CopyStatus) -> Vec<String> {
         known(copy.rows_per_second > 0.0, format!("{:.0}", copy.rows_per_second)),
         known(copy.seconds_left > 0.0, format!("{:.0}s", copy.seconds_left)),
         copy.waits_for.clone(),
+        copy.why.clone(),
     ]
 }
 
@@ -273,6 +275,7 @@ mod tests {
                 rows_per_second: 50.0,
                 seconds_left: 15.0,
                 waits_for: "a lock".into(),
+                why: "a partition was attached".into(),
                 ..CopyStatus::default()
             };
             let table =
@@ -281,7 +284,9 @@ mod tests {
             text(&GetStatusResponse { sources: vec![source], ..GetStatusResponse::default() })
         };
         let running = with(CopyState::Running);
-        for part in ["erp.public.t", "running", "250", "1000", "25.0", "50", "15s", "a lock"] {
+        for part in
+            ["erp.public.t", "running", "250", "1000", "25.0", "50", "15s", "a lock", "a partition was attached"]
+        {
             assert!(running.contains(part), "{part} is missing in\n{running}");
         }
         assert!(!with(CopyState::Done).contains("COPY"));

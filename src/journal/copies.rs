@@ -25,6 +25,8 @@ pub struct CopyRecord {
     pub again: bool,
     /// The next `Begin` is to say that those who have the table need this copy, too.
     pub anew: bool,
+    /// Why it is wanted, where rows may have changed without an event; empty where somebody asked for it.
+    pub why: String,
     /// By which the source tells the table from another one of its name, as of the last `Begin`; empty where it does not.
     pub relation: String,
     /// Its `Begin`; [`Sequence::ZERO`] while it is only wanted.
@@ -92,6 +94,7 @@ impl CopyRecord {
             state: CopyState::Wanted,
             again: false,
             anew: false,
+            why: String::new(),
             relation: String::new(),
             begin: Sequence::ZERO,
             last_key: Vec::new(),
@@ -116,7 +119,8 @@ impl CopyRecord {
 
     fn next(&self) -> Self {
         let next = Self::wanted(self.system.clone(), self.table.clone(), self.copy.saturating_add(1));
-        Self { anew: self.anew, relation: self.relation.clone(), ..next }
+        let why = if self.anew { self.why.clone() } else { String::new() };
+        Self { anew: self.anew, why, relation: self.relation.clone(), ..next }
     }
 
     /// After a copy was asked for that those need, too, who have the table.
@@ -253,6 +257,14 @@ impl CopyChanges {
         }
         self.requests.push((record, done));
         changed
+    }
+
+    /// Rows may have changed without an event: everybody who has the table needs another copy, whether it was copied before
+    /// or came through the stream alone.
+    pub(super) fn copy_again(&mut self, copies: &Copies, system: &SystemName, table: &TableName, why: &str) {
+        let known = self.known(copies, system, table);
+        let known = known.unwrap_or_else(|| CopyRecord::wanted(system.clone(), table.clone(), 1));
+        self.put(CopyRecord { why: why.to_owned(), ..known.asked_anew() });
     }
 
     pub(super) fn records(&self) -> &[CopyRecord] {

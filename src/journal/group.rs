@@ -1,6 +1,7 @@
 //! What one write batch carries, and whom to tell once it is durable.
 
-use super::copies::CopyChanges;
+use super::catalogue::{CatalogueChanges, CatalogueRequest};
+use super::copies::{Copies, CopyChanges};
 use super::keys;
 use super::record::{Entry, write_checkpoint, write_copy};
 use super::schemas::NewSchema;
@@ -23,6 +24,7 @@ pub(super) struct Group {
     pub checkpoints: Vec<(Arc<System>, Checkpoint)>,
     pub acknowledged: Vec<(SubscriptionRecord, oneshot::Sender<SubscriptionRecord>)>,
     pub copies: CopyChanges,
+    pub catalogues: CatalogueChanges,
     pub abandoned: Vec<oneshot::Sender<()>>,
 }
 
@@ -35,6 +37,7 @@ impl Group {
             checkpoints: Vec::new(),
             acknowledged: Vec::new(),
             copies: CopyChanges::default(),
+            catalogues: CatalogueChanges::default(),
             abandoned: Vec::new(),
         }
     }
@@ -64,6 +67,11 @@ impl Group {
         for record in self.copies.records() {
             self.batch.put(keys::copy(&record.system, &record.table), write_copy(record));
         }
+    }
+
+    pub(super) fn catalogue(&mut self, request: CatalogueRequest, known: &Copies) {
+        self.sync = true;
+        self.catalogues.add(request, &mut self.batch, &mut self.copies, known);
     }
 
     pub(super) fn notes(&mut self, changes: &[NoteChange]) {

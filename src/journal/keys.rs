@@ -16,6 +16,7 @@ const STAGED: u8 = 7;
 const TABLE: u8 = 8;
 const COPY: u8 = 9;
 const NOTE: u8 = 10;
+const CATALOGUE: u8 = 11;
 
 /// Format version, epoch and seal key.
 pub(super) const IDENTITY: [u8; 2] = [META, 1];
@@ -30,6 +31,7 @@ pub(super) const SUBSCRIPTIONS: [u8; 1] = [SUBSCRIPTION];
 pub(super) const STAGED_ALL: [u8; 1] = [STAGED];
 pub(super) const TABLES: [u8; 1] = [TABLE];
 pub(super) const COPIES: [u8; 1] = [COPY];
+pub(super) const CATALOGUES: [u8; 1] = [CATALOGUE];
 
 /// One body's number: taken when its first chunk arrives, never given again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -89,6 +91,11 @@ pub(super) fn table(system: &SystemName, name: &TableName) -> Vec<u8> {
 /// `COPY | system \0 schema \0 table`.
 pub(super) fn copy(system: &SystemName, name: &TableName) -> Vec<u8> {
     named(COPY, [system.as_str(), "\0", &name.schema, "\0", &name.table])
+}
+
+/// `CATALOGUE | system \0 schema \0 table`.
+pub(super) fn catalogue(system: &SystemName, name: &TableName) -> Vec<u8> {
+    named(CATALOGUE, [system.as_str(), "\0", &name.schema, "\0", &name.table])
 }
 
 /// `NOTE | ` what its owner calls it.
@@ -152,6 +159,7 @@ mod tests {
         assert_eq!(table(&crm, &TableName::new("public", "t")), b"\x08crm\0public\0t");
         assert_eq!(copy(&crm, &TableName::new("public", "t")), b"\x09crm\0public\0t");
         assert_eq!(note(b"ab"), b"\x0aab");
+        assert_eq!(catalogue(&crm, &TableName::new("public", "t")), b"\x0bcrm\0public\0t");
         assert_eq!(after_prefix(b"\x0aa\xff\xff"), b"\x0ab");
         assert!(header(Sequence(255)) < header(Sequence(256)));
         assert!(body(BodyId(1), u32::MAX) < body(BodyId(2), 0));

@@ -13,6 +13,7 @@
 //! `open` checks what is there with `directory` and `verify`; `staging` holds transactions that are still open;
 //! `retention` takes the oldest away; `schemas`, `registry` and `lockfile` give names and numbers and keep them.
 
+mod catalogue;
 mod chain;
 mod copies;
 mod directory;
@@ -44,6 +45,7 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use catalogue::CatalogueEntry;
 pub use copies::{CopyProgress, CopyRecord, CopyState, MovedRow, READ_AGAIN_MAX};
 pub use error::{Error, ReadError};
 pub use intake::Intake;
@@ -59,9 +61,11 @@ use crate::model::position::{Epoch, Position, Sequence};
 use crate::model::problem::Problem;
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
+use catalogue::CatalogueRequest;
 use open::Ground;
 use queue::{Acknowledge, CopyRequest, Request};
 use shared::{Lifetime, Shared};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -263,7 +267,7 @@ impl Journal {
     }
 
     /// Asks for a copy that also those need who have the table: what they have is of another table of that name, or misses
-    /// changes. Durable when this returns. Of a table that was never copied nobody has anything.
+    /// changes. Durable when this returns. Does nothing for a table that was never copied.
     ///
     /// # Errors
     /// [`Error::Stopped`].
@@ -286,6 +290,31 @@ impl Journal {
         let request = CopyRequest { system: system.clone(), table: table.clone(), after, anew, done };
         self.shared().queue.request(Request::Copy(request));
         holds.await.map_err(|_| self.shared().stopped())
+    }
+
+    /// What a system's catalogue said of its tables when it was last looked at, in the source's own encoding.
+    pub fn catalogue(&self, system: &SystemName) -> HashMap<TableName, Arc<[u8]>> {
+        self.shared().catalogues.of(system)
+    }
+
+    /// The same of one table.
+    pub fn catalogue_entry(&self, system: &SystemName, table: &TableName) -> Option<Arc<[u8]>> {
+        self.shared().catalogues.get(system, table)
+    }
+
+    /// Keeps what a system's catalogue says now, and asks for the copies that this makes necessary: all of it is durable
+    /// when this returns, or none. A table is copied again for whoever has rows of it, copied before or not.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn keep_catalogue(&self, system: &SystemName, entries: Vec<CatalogueEntry>) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let (done, kept) = oneshot::channel();
+        let request = CatalogueRequest { system: system.clone(), entries, done };
+        self.shared().queue.request(Request::Catalogue(request));
+        kept.await.map_err(|_| self.shared().stopped())
     }
 
     /// Every table's newest copy, wanted, running or done.

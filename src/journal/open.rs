@@ -1,5 +1,6 @@
 //! Opening: check what is there, forget what was never committed, agree with the lock file, start the writer thread.
 
+use super::catalogue::{Catalogues, read_catalogue};
 use super::copies::Copies;
 use super::directory;
 use super::disk::{Floor, FreeSpace, free_space};
@@ -54,6 +55,7 @@ pub(super) fn open(options: &Options, ground: Ground) -> Result<Arc<Lifetime>, E
     let governed = systems.get(&SystemName::tailwater()).and_then(|system| system.durable.borrow().clone());
     let subscriptions = records(&store, keys::SUBSCRIPTIONS, "a subscription", |_, value| read_subscription(value))?;
     let copies = records(&store, keys::COPIES, "a copy", |_, value| read_copy(value))?;
+    let catalogues = records(&store, keys::CATALOGUES, "a catalogue entry", |_, value| read_catalogue(value))?;
     let store = Arc::new(store);
     let shared = Arc::new(Shared {
         identity,
@@ -64,6 +66,7 @@ pub(super) fn open(options: &Options, ground: Ground) -> Result<Arc<Lifetime>, E
         systems,
         subscriptions: Subscriptions::new(subscriptions),
         copies: Copies::new(copies),
+        catalogues: Catalogues::new(catalogues),
         pace: Pace::new(options.retention_bytes, newest.bytes_total),
         progress: Progress::new(newest.sequence, mark, newest.bytes_total.saturating_sub(mark.bytes_total)),
         ended: watch::Sender::new(false),

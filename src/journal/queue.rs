@@ -3,6 +3,7 @@
 //! Two lines in one queue, because a full disk stops intake but not such requests. Every piece of work costs at
 //! least [`WORK_BYTES_MIN`] of the budget, so a bound on bytes bounds the count too.
 
+use super::catalogue::CatalogueRequest;
 use super::schemas::NewSchema;
 use super::system::System;
 use super::{Commit, CopyRecord, NoteChange, SubscriptionRecord};
@@ -40,6 +41,7 @@ pub(super) enum Step {
 pub(super) enum Request {
     Acknowledge(Acknowledge),
     Copy(CopyRequest),
+    Catalogue(CatalogueRequest),
 }
 
 impl Request {
@@ -47,6 +49,7 @@ impl Request {
         match self {
             Self::Acknowledge(request) => request.done.is_closed(),
             Self::Copy(request) => request.done.is_closed(),
+            Self::Catalogue(request) => request.done.is_closed(),
         }
     }
 }

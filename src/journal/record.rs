@@ -176,6 +176,8 @@ struct CopyFields {
     anew: bool,
     #[prost(string, tag = "17")]
     relation: String,
+    #[prost(string, tag = "18")]
+    why: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -551,6 +553,7 @@ pub(super) fn write_copy(record: &CopyRecord) -> Vec<u8> {
         to_read_again: record.to_read_again.iter().map(|key| KeyFields { values: key.clone() }).collect(),
         anew: record.anew,
         relation: record.relation.clone(),
+        why: record.why.clone(),
     })
 }
 
@@ -573,6 +576,7 @@ pub(super) fn read_copy(value: &[u8]) -> Result<CopyRecord, Unreadable> {
         to_read_again: fields.to_read_again.into_iter().map(|key| key.values).collect(),
         anew: fields.anew,
         relation: fields.relation,
+        why: fields.why,
     })
 }
 
@@ -659,10 +663,14 @@ mod tests {
             to_read_again: [vec!["b".to_owned()]].into(),
             anew: true,
             relation: "9".to_owned(),
+            why: "c".to_owned(),
             ..CopyRecord::wanted(SystemName::new("crm").expect("a name"), TableName::new("s", "t"), 5)
         };
         let expected = "010a0363726d1201731a017420052802300138044201614806500758086002";
-        assert_eq!(hex(&write_copy(&copy)), expected.to_owned() + "68047003" + "7a030a0162" + "800101" + "8a010139");
+        assert_eq!(
+            hex(&write_copy(&copy)),
+            expected.to_owned() + "68047003" + "7a030a0162" + "800101" + "8a010139" + "92010163"
+        );
         assert_eq!(read_copy(&write_copy(&copy)), Ok(copy));
 
         let mark = Mark { sequence: Sequence(1), hash: [1; 32], bytes_total: 2 };

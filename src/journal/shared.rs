@@ -1,5 +1,6 @@
 //! What the writer thread, the intakes and the readers share, and the figures they show each other.
 
+use super::catalogue::Catalogues;
 use super::copies::Copies;
 use super::error::{closed, write_failed};
 use super::pace::Pace;
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub systems: Systems,
     pub subscriptions: Subscriptions,
     pub copies: Copies,
+    pub catalogues: Catalogues,
     pub pace: Pace,
     pub progress: Progress,
     /// Whether the writer thread has ended.

@@ -204,6 +204,7 @@ impl Writer {
         match request {
             Request::Acknowledge(request) => self.acknowledge(request, group),
             Request::Copy(request) => group.sync |= group.copies.request(&self.shared.copies, request),
+            Request::Catalogue(request) => group.catalogue(request, &self.shared.copies),
         }
     }
 
@@ -228,6 +229,7 @@ impl Writer {
         let count = group.transactions.len();
         self.shared.tail.push(group.transactions);
         group.copies.publish(&self.shared.copies);
+        group.catalogues.publish(&self.shared.catalogues);
         if count > 0 {
             self.meters.group_transactions.record(count as f64);
             self.show();

@@ -2,7 +2,6 @@
 //!
 //! One task a source. A source never ends the process: it retries by itself, or halts and says why while the others go on.
 
-mod added;
 mod backoff;
 pub mod mysql;
 pub mod postgres;

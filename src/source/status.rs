@@ -21,6 +21,7 @@ pub const RETAINED_LOG_BYTES: &str = "tailwater_source_retained_log_bytes";
 pub const CHANGES: &str = "tailwater_source_changes_total";
 pub const TRANSACTIONS: &str = "tailwater_source_transactions_total";
 pub const RECONNECTS: &str = "tailwater_source_reconnects_total";
+pub const COPIES_AGAIN: &str = "tailwater_source_copies_again_total";
 pub const HALTS: &str = "tailwater_halts";
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -183,6 +184,12 @@ impl Reporter {
             };
             before.as_deref() != why
         })
+    }
+
+    /// A table is copied again because its rows may have changed without an event. `reason`: one of a few words.
+    pub fn copies_again(&self, reason: &'static str) {
+        let system = self.status.borrow().system.to_string();
+        counter!(COPIES_AGAIN, "system" => system, "reason" => reason).increment(1);
     }
 
     pub fn tables(&self, tables: Vec<CapturedTable>) {

@@ -71,6 +71,10 @@ fn describe() {
     describe_gauge!("tailwater_source_retained_log_bytes", Unit::Bytes, "Log that the source keeps on its disk for us");
     describe_counter!("tailwater_source_changes_total", "Changes handed to the journal");
     describe_counter!("tailwater_source_transactions_total", "Transactions handed to the journal");
+    describe_counter!(
+        "tailwater_source_copies_again_total",
+        "Tables copied again because their rows may have changed without an event"
+    );
     describe_counter!("tailwater_source_reconnects_total", "Connections to the source that had to be made anew");
     describe_gauge!(
         "tailwater_halts",

@@ -63,7 +63,7 @@ async fn a_dropped_slot_halts() {
     let (postgres, mut tailwater, replica) = attached_and_stopped().await;
     mark(&postgres).await;
     postgres.execute(&format!("SELECT pg_drop_replication_slot('{SLOT}')")).await;
-    halts(&postgres, &mut tailwater, replica).await;
+    assert_eq!(halts(&postgres, &mut tailwater, replica).await, "TW-SRC-010");
     let slots = postgres.text(&format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{SLOT}'")).await;
     assert_eq!(slots.as_deref(), Some("0"), "it is not made again silently");
 }
@@ -73,7 +73,7 @@ async fn a_slot_that_somebody_advanced_halts() {
     let (postgres, mut tailwater, replica) = attached_and_stopped().await;
     mark(&postgres).await;
     postgres.execute(&format!("SELECT pg_replication_slot_advance('{SLOT}', pg_current_wal_lsn())")).await;
-    halts(&postgres, &mut tailwater, replica).await;
+    assert_eq!(halts(&postgres, &mut tailwater, replica).await, "TW-SRC-013");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +81,7 @@ async fn a_dropped_publication_halts() {
     let (postgres, mut tailwater, replica) = attached_and_stopped().await;
     mark(&postgres).await;
     postgres.execute("DROP PUBLICATION tailwater_erp").await;
-    halts(&postgres, &mut tailwater, replica).await;
+    assert_eq!(halts(&postgres, &mut tailwater, replica).await, "TW-SRC-015");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +92,7 @@ async fn another_server_behind_the_same_address_halts() {
     let mut other = Postgres::start_another().await;
     other.move_to_port(port).await;
     create_tables(&other).await;
-    halts(&other, &mut tailwater, replica).await;
+    assert_eq!(halts(&other, &mut tailwater, replica).await, "TW-SRC-006");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,9 @@ pub enum Event<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Query<'a> {
-    /// The default database, as the client gave it.
+    /// The session's variables: see [`super::statement::Status`].
+    pub status: &'a [u8],
+    /// The default database, in UTF-8.
     pub schema: &'a [u8],
     pub text: &'a [u8],
 }
@@ -101,8 +103,6 @@ pub enum Cannot {
     Xa,
     /// An UPDATE that logs only what changed inside a JSON column.
     PartialJson,
-    /// Changes logged as the statement that made them.
-    Statement,
     /// The server says that it lost events.
     Incident,
     /// An event of this type is not known.
@@ -148,16 +148,37 @@ impl<'a> Event<'a> {
             kind::PARTIAL_UPDATE_ROWS => Self::Cannot(Cannot::PartialJson),
             kind::XA_PREPARE => Self::Cannot(Cannot::Xa),
             kind::INCIDENT => Self::Cannot(Cannot::Incident),
+            kind::EXECUTE_LOAD_QUERY => Self::Query(load(&mut reader)?),
+            // Values for the statement that comes next, which says itself what it changes.
             kind::INTVAR
             | kind::RAND
             | kind::USER_VAR
             | kind::APPEND_BLOCK
             | kind::DELETE_FILE
-            | kind::BEGIN_LOAD_QUERY
-            | kind::EXECUTE_LOAD_QUERY => Self::Cannot(Cannot::Statement),
+            | kind::BEGIN_LOAD_QUERY => Self::Nothing,
             _ => mariadb::event(header, &mut reader)?,
         })
     }
+}
+
+/// File number, where the file's name begins and ends in the statement, and what is done with duplicates.
+const LOAD_BYTES: usize = 13;
+
+/// A query event with a little more in its fixed part.
+fn load<'a>(reader: &mut Reader<'a>) -> Result<Query<'a>, Malformed> {
+    let (_thread, _seconds) = (reader.u32()?, reader.u32()?);
+    let schema_bytes = reader.u8()?;
+    let _error = reader.u16()?;
+    let status_bytes = reader.u16()?;
+    reader.bytes(LOAD_BYTES)?;
+    rest_of_query(reader, status_bytes, schema_bytes)
+}
+
+fn rest_of_query<'a>(reader: &mut Reader<'a>, status_bytes: u16, schema_bytes: u8) -> Result<Query<'a>, Malformed> {
+    let status = reader.bytes(status_bytes.into())?;
+    let schema = reader.bytes(schema_bytes.into())?;
+    reader.u8()?;
+    Ok(Query { status, schema, text: reader.rest() })
 }
 
 fn query<'a>(reader: &mut Reader<'a>) -> Result<Query<'a>, Malformed> {
@@ -165,10 +186,7 @@ fn query<'a>(reader: &mut Reader<'a>) -> Result<Query<'a>, Malformed> {
     let schema_bytes = reader.u8()?;
     let _error = reader.u16()?;
     let status_bytes = reader.u16()?;
-    reader.bytes(status_bytes.into())?;
-    let schema = reader.bytes(schema_bytes.into())?;
-    reader.u8()?;
-    Ok(Query { schema, text: reader.rest() })
+    rest_of_query(reader, status_bytes, schema_bytes)
 }
 
 /// The lengths of the fixed parts have not changed since 5.1; other ones would shift everything behind them.
@@ -196,7 +214,7 @@ mod tests {
     #[test]
     fn a_query_is_cut_out_from_between_its_variables() {
         let body = b"\x01\0\0\0\0\0\0\0\x03\0\0\x02\0xxcrm\0BEGIN";
-        let expected = Query { schema: b"crm", text: b"BEGIN" };
+        let expected = Query { status: b"xx", schema: b"crm", text: b"BEGIN" };
         assert_eq!(Event::parse(&header(kind::QUERY), body), Ok(Event::Query(expected)));
         assert!(Event::parse(&header(kind::QUERY), &body[..10]).is_err());
     }
@@ -209,13 +227,15 @@ mod tests {
 
     #[test]
     fn what_is_not_read_is_said_and_nothing_unknown_is_passed_over() {
+        let load = b"\x01\0\0\0\0\0\0\0\x03\0\0\x02\0.............xxcrm\0LOAD DATA";
+        let expected = Query { status: b"xx", schema: b"crm", text: b"LOAD DATA" };
+        assert_eq!(Event::parse(&header(kind::EXECUTE_LOAD_QUERY), load), Ok(Event::Query(expected)));
         for (kind, cannot) in [
             (kind::TRANSACTION_PAYLOAD, Cannot::Compressed),
             (mariadb::kind::QUERY_COMPRESSED, Cannot::Compressed),
             (mariadb::kind::WRITE_ROWS_COMPRESSED_V1, Cannot::Compressed),
             (kind::PARTIAL_UPDATE_ROWS, Cannot::PartialJson),
             (kind::XA_PREPARE, Cannot::Xa),
-            (kind::USER_VAR, Cannot::Statement),
             (kind::INCIDENT, Cannot::Incident),
             (0, Cannot::Unknown(0)),
             (43, Cannot::Unknown(43)),

@@ -10,15 +10,12 @@ pub mod event;
 pub mod gtid;
 pub mod json;
 pub mod mariadb;
-pub mod moved;
 pub mod multibyte;
-pub mod query;
 mod reader;
 pub mod rows;
+pub mod statement;
 pub mod table_map;
 pub mod types;
 pub mod value;
-mod words;
 
 pub use reader::Malformed;
-pub use words::Named;

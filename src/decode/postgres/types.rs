@@ -33,25 +33,34 @@ impl TypeNames {
     }
 }
 
-/// What a Relation message says of its table. `primary_key` (column names) takes the place of the key flags, which mean
-/// nothing when the replica identity is FULL.
-pub fn shape(relation: &Relation<'_>, names: &TypeNames, primary_key: Option<&[String]>) -> TableShape {
-    let columns = relation.columns.iter().map(|column| column_shape(column, names, primary_key)).collect::<Vec<_>>();
-    let identity = match relation.replica_identity {
-        b'f' => Identity::Full,
-        _ if columns.iter().any(|column| column.key) => Identity::Key,
-        _ => Identity::Nothing,
+/// By what a table's rows are told apart, where the catalogue knows it better than a Relation message says it: a message's
+/// key flags mean nothing under FULL, and leave a generated column of the key out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    pub identity: Identity,
+    /// Names of the key's columns, in any order.
+    pub key: Vec<String>,
+}
+
+/// What a Relation message says of its table. `judged` takes the place of its replica identity and key flags.
+pub fn shape(relation: &Relation<'_>, names: &TypeNames, judged: Option<&Judged>) -> TableShape {
+    let columns = relation.columns.iter().map(|column| column_shape(column, names, judged)).collect::<Vec<_>>();
+    let identity = match (judged, relation.replica_identity) {
+        (Some(judged), _) => judged.identity,
+        (None, b'f') => Identity::Full,
+        (None, _) if columns.iter().any(|column| column.key) => Identity::Key,
+        (None, _) => Identity::Nothing,
     };
     TableShape { name: TableName::new(relation.schema, relation.table), identity, columns, origin: "".into() }
 }
 
-fn column_shape(column: &RelationColumn<'_>, names: &TypeNames, primary_key: Option<&[String]>) -> ColumnShape {
+fn column_shape(column: &RelationColumn<'_>, names: &TypeNames, judged: Option<&Judged>) -> ColumnShape {
     let type_name = names.name(column.type_oid);
     ColumnShape {
         name: column.name.into(),
         value_type: value_type(&type_name),
         declared_type: declared(&type_name, column.modifier).into(),
-        key: primary_key.map_or(column.key, |names| names.iter().any(|name| name == column.name)),
+        key: judged.map_or(column.key, |judged| judged.key.iter().any(|name| name == column.name)),
     }
 }
 
@@ -158,7 +167,8 @@ mod tests {
 
     #[test]
     fn under_full_identity_the_key_is_the_primary_key_and_not_every_column() {
-        let shape = shape(&relation(b'f'), &TypeNames::default(), Some(&["id".to_owned()]));
+        let judged = Judged { identity: Identity::Full, key: vec!["id".to_owned()] };
+        let shape = shape(&relation(b'f'), &TypeNames::default(), Some(&judged));
         assert_eq!(shape.identity, Identity::Full);
         assert_eq!(shape.columns.iter().filter(|column| column.key).count(), 1);
     }

@@ -22,10 +22,10 @@ codes! {
         next: "Set both to FULL, globally and in the application. The row itself cannot be mended: to start over, stop, move data_dir aside, start, and take new copies downstream.",
     }
     STATEMENT_LOGGED = "TW-MYS-004" {
-        what: "rows were changed by a statement that was logged as such",
-        why: "Some session has binlog_format STATEMENT or MIXED, or a MEMORY table was emptied at a restart. Which rows it changed cannot be known from the log.",
-        evidence: "SELECT @@global.binlog_format; the GTID is in the message: mysqlbinlog --include-gtids shows the statement.",
-        next: "Set binlog_format = ROW everywhere. To start over: stop, move data_dir aside, start, and take new copies downstream.",
+        what: "rows were changed by a statement that was logged as such (no longer given)",
+        why: "Some session has binlog_format STATEMENT or MIXED, or a MEMORY table was emptied at a restart. Earlier versions halted; now every captured table is copied again.",
+        evidence: "tailwater status says why a table is copied again; SELECT @@global.binlog_format;",
+        next: "Set binlog_format = ROW everywhere, so that copies are not needed.",
     }
     LOG_COMPRESSED = "TW-MYS-005" {
         what: "the log holds compressed transactions or events",
@@ -82,10 +82,10 @@ codes! {
         next: "Use InnoDB for the captured tables. To start over: stop, move data_dir aside, start, and take new copies downstream.",
     }
     ROWS_REMOVED = "TW-MYS-014" {
-        what: "an ALTER TABLE removed or exchanged rows of a captured table without logging them",
-        why: "Partitions that are dropped, truncated or exchanged and imported tablespaces change rows that no event tells of.",
-        evidence: "The message names the table and the transaction.",
-        next: "Stop, move data_dir aside, start, and take new copies downstream; or exclude the table before such a change and take a new copy afterwards.",
+        what: "an ALTER TABLE removed or exchanged rows of a captured table without logging them (no longer given)",
+        why: "Partitions that are dropped, truncated or exchanged and imported tablespaces change rows that no event tells of. Earlier versions halted; now the table is copied again.",
+        evidence: "tailwater status says why a table is copied again.",
+        next: "Nothing needs to be done.",
     }
     TYPE_UNREADABLE = "TW-MYS-015" {
         what: "a captured table has a column that this version does not read",

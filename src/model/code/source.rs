@@ -201,4 +201,22 @@ codes! {
         evidence: "SELECT attname, attgenerated FROM pg_attribute;",
         next: "Nothing needs to be done where readers can do without it; else compute it again downstream.",
     }
+    TABLE_LOCKED = "TW-SRC-034" {
+        what: "a table cannot join its publication while somebody holds a lock on it",
+        why: "ALTER PUBLICATION waits two seconds for its lock and then gives up, so that nobody waits behind it. The other tables go on; this one is tried again every 10 s.",
+        evidence: "SELECT * FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = '<table>'::regclass;",
+        next: "Nothing, if the lock passes: a VACUUM or an ALTER TABLE that runs. Else end the session that holds it.",
+    }
+    PUBLICATION_REFUSED = "TW-SRC-035" {
+        what: "the server refuses to put a table into its publication",
+        why: "The message has the server's reason. Nothing of the table is captured; the other tables go on, and this one is tried again every 10 s.",
+        evidence: "The server's words and the refused statement in the message.",
+        next: "Fix what the server names, or exclude the table under `tables.exclude`.",
+    }
+    IDENTITY_UNFIT = "TW-SRC-036" {
+        what: "a table declares a replica identity by which the log does not tell its rows apart",
+        why: "A key with a generated column is not in the log; a partition logs its rows by its own replica identity, not by that of the table; PostgreSQL 18 refuses updates under FULL with a generated column. Only inserts and truncates are captured, so a copy of the table goes stale.",
+        evidence: "SELECT relname, relreplident FROM pg_class; SELECT attname, attgenerated FROM pg_attribute; the message names the table, partition or column.",
+        next: "Run the SQL in the message, or give the table a key without generated columns. The table is then copied again by itself.",
+    }
 }

@@ -6,19 +6,17 @@
 
 use super::encode::{ChunkEncoder, TablePlan};
 use super::fault::Fault;
-use super::identity::{NameCase, halt};
+use super::identity::halt;
 use super::policy;
-use crate::decode::mysql::Named;
 use crate::decode::mysql::event::{Cannot, Event, Header, Query};
 use crate::decode::mysql::gtid::GtidEvent;
-use crate::decode::mysql::moved::Moved;
-use crate::decode::mysql::query::Statement;
 use crate::decode::mysql::rows::{NO_TABLE, Operation, Rows};
+use crate::decode::mysql::statement::{Definition, Mentions, Session, Statement, Status};
 use crate::decode::mysql::table_map::{Dialect, TableMap};
+use crate::decode::mysql::types::Charsets;
 use crate::journal::CHUNK_BYTES_MAX;
 use crate::model::code;
 use crate::model::gtid::{Gtid, GtidSet};
-use crate::model::name::TableName;
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
 use bytes::Bytes;
@@ -75,34 +73,19 @@ pub struct Completed {
     pub schemas: Vec<SchemaId>,
 }
 
-/// Names that mean nothing, or other tables.
-#[derive(Debug, PartialEq, Eq)]
-pub enum MovedNames {
-    Tables(Vec<TableName>),
-    /// All of its tables.
-    Database(String),
-}
-
-impl MovedNames {
-    pub fn has(&self, table: &TableName, names: NameCase) -> bool {
-        match self {
-            Self::Tables(tables) => tables.iter().any(|moved| names.same(moved, table)),
-            Self::Database(database) => names.same_part(database, &table.schema),
-        }
-    }
-}
-
 /// What an event asks of the stream.
 pub enum Step {
     Taken,
     /// To be described before its rows come.
     Table(TableMap),
-    /// A captured table may have been truncated: its schema is wanted for [`Assembly::truncate`], then the transaction ends.
-    Truncate(TableName),
-    /// An ALTER took rows of this table away.
-    RowsRemoved(TableName),
-    /// Who read one of these tables before knows nothing of what has its name now; then the transaction ends.
-    Moved(MovedNames),
+    /// DDL: what it does to tables is to be seen to, then [`Assembly::end_of_definition`].
+    Define(Definition),
+    /// A statement that changed rows, and is logged as such; the same is to follow.
+    Changes,
+    /// Some of the changes of the transaction under way were undone: these tables are not what its rows tell.
+    Undone(Vec<SchemaId>),
+    /// A statement that is not known; the same is to follow.
+    Unknown(Mentions),
     /// The last chunk, then the transaction.
     Commit(Completed),
     /// A transaction ended that holds nothing to journal.
@@ -148,13 +131,13 @@ impl Assembly {
     /// # Errors
     /// [`Fault::Event`] and [`Fault::Protocol`] for what cannot be, [`Fault::Cell`] for a value that is not its type's, and
     /// [`Fault::Halt`] for what this version does not read.
-    pub fn take(&mut self, header: &Header, body: &[u8]) -> Result<Step, Fault> {
+    pub fn take(&mut self, header: &Header, body: &[u8], charsets: &Charsets) -> Result<Step, Fault> {
         match Event::parse(header, body)? {
             Event::Rows(rows) => self.rows(&rows)?,
             Event::TableMap { table_id, body } => return self.table_map(table_id, body),
             Event::Gtid(event) => self.begin(event)?,
             Event::Xid => return self.end(header),
-            Event::Query(query) => return self.query(header, &query),
+            Event::Query(query) => return self.query(header, &query, charsets),
             Event::Rotate { file, offset } => return Ok(Step::Rotate { file: file.to_owned(), offset }),
             // Another file, perhaps after a restart: table numbers start over.
             Event::Format => self.tables.clear(),
@@ -173,7 +156,7 @@ impl Assembly {
     }
 
     /// For messages.
-    fn transaction(&self) -> String {
+    pub fn transaction(&self) -> String {
         match &self.open {
             Some(open) => format!("transaction {}", open.gtid),
             None => "between transactions".to_owned(),
@@ -205,11 +188,7 @@ impl Assembly {
         if self.tables.get(&table_id).is_some_and(|(known, _)| known == body) {
             return Ok(Step::Taken);
         }
-        let dialect = match self.executed {
-            GtidSet::Mysql(_) => Dialect::Mysql,
-            GtidSet::Mariadb(_) => Dialect::Mariadb,
-        };
-        Ok(Step::Table(TableMap::parse(body, dialect)?))
+        Ok(Step::Table(TableMap::parse(body, self.dialect())?))
     }
 
     fn rows(&mut self, rows: &Rows<'_>) -> Result<(), Fault> {
@@ -250,36 +229,53 @@ impl Assembly {
         Ok(())
     }
 
-    fn query(&mut self, header: &Header, query: &Query<'_>) -> Result<Step, Fault> {
-        let statement = Statement::parse(query.text);
+    fn query(&mut self, header: &Header, query: &Query<'_>, charsets: &Charsets) -> Result<Step, Fault> {
+        let statement = match query.text {
+            // Nearly all that come.
+            b"BEGIN" => Statement::Begin,
+            b"COMMIT" => Statement::Commit,
+            text => {
+                let status = Status::parse(query.status);
+                Statement::parse(text, &Session::new(self.dialect(), status, query.schema, charsets))
+            }
+        };
         let Some(open) = self.open.as_mut() else {
             return Err(Fault::Protocol("a statement outside a transaction"));
         };
         match statement {
             Statement::Begin => open.begun = true,
             Statement::Savepoint => {}
+            Statement::RollbackTo if !open.journaled && !open.schemas.is_empty() => {
+                return Ok(Step::Undone(open.schemas.iter().copied().collect()));
+            }
+            Statement::RollbackTo => {}
             Statement::Commit => return self.end(header),
             Statement::Rollback if open.ordinal == 0 => return self.end(header),
-            _ if open.journaled => {
-                return self.end_of_definition(header, matches!(statement, Statement::Definition { opens: true }));
-            }
-            Statement::Rollback => return halt(code::ROLLED_BACK, self.transaction()),
-            Statement::Definition { opens } => {
-                // Whatever the log cannot say of a table may be another from here on.
-                self.tables.clear();
+            Statement::Definition(Definition { opens, .. }) if open.journaled => {
                 return self.end_of_definition(header, opens);
             }
-            Statement::Moved(moved) => {
-                self.tables.clear();
-                return Ok(Step::Moved(moved_names(moved, query)?));
-            }
-            Statement::Truncate(table) => return Ok(Step::Truncate(named(table, query)?)),
-            Statement::RowsRemoved(table) => return Ok(Step::RowsRemoved(named(table, query)?)),
+            _ if open.journaled => return self.end_of_definition(header, false),
+            Statement::Rollback => return halt(code::ROLLED_BACK, self.transaction()),
             Statement::Xa => return halt(code::TWO_PHASE, self.transaction()),
-            Statement::Changes => return halt(code::STATEMENT_LOGGED, self.transaction()),
-            Statement::Unknown => return halt(code::EVENT_UNKNOWN, format!("{}: a statement", self.transaction())),
+            Statement::Definition(definition) => {
+                // Whatever the log cannot say of a table may be another from here on.
+                self.tables.clear();
+                return Ok(Step::Define(definition));
+            }
+            Statement::Changes(_) => return Ok(Step::Changes),
+            Statement::Unknown(mentions) => {
+                self.tables.clear();
+                return Ok(Step::Unknown(mentions));
+            }
         }
         Ok(Step::Taken)
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self.executed {
+            GtidSet::Mysql(_) => Dialect::Mysql,
+            GtidSet::Mariadb(_) => Dialect::Mariadb,
+        }
     }
 
     /// DDL commits by itself, unless it opens what follows, or stands in a transaction (CREATE TEMPORARY TABLE).
@@ -321,21 +317,4 @@ impl Assembly {
             schemas: open.schemas.into_iter().collect(),
         }))
     }
-}
-
-fn moved_names(moved: Moved, query: &Query<'_>) -> Result<MovedNames, Fault> {
-    Ok(match moved {
-        Moved::Database(name) => MovedNames::Database(name),
-        Moved::Tables(tables) => {
-            MovedNames::Tables(tables.into_iter().map(|table| named(table, query)).collect::<Result<_, _>>()?)
-        }
-    })
-}
-
-/// The default database is the client's word, so it may be in no character set that we know.
-fn named(table: Named, query: &Query<'_>) -> Result<TableName, Fault> {
-    let default = || std::str::from_utf8(query.schema).map(str::to_owned);
-    let schema = table.schema.map_or_else(default, Ok);
-    let schema = schema.map_err(|_| Fault::Protocol("a database's name that is not UTF-8"))?;
-    Ok(TableName::new(&schema, &table.table))
 }

@@ -61,6 +61,8 @@ pub struct DescribedColumn {
     pub declared: String,
     pub charset: Option<String>,
     pub disguised: Option<Disguised>,
+    /// Stored, or calculated when it is read.
+    pub generated: bool,
 }
 
 /// `None` when the table is gone.
@@ -70,7 +72,7 @@ pub struct DescribedColumn {
 pub async fn describe(connection: &mut Connection, table: &TableName) -> Result<Option<Described>, Fault> {
     let of_table = format!("table_schema = {} AND table_name = {}", literal(&table.schema), literal(&table.table));
     let sql = format!(
-        "SELECT column_name, data_type, column_type, character_set_name FROM information_schema.columns \
+        "SELECT column_name, data_type, column_type, character_set_name, COALESCE(generation_expression, '') <> '' FROM information_schema.columns \
          WHERE {of_table} ORDER BY ordinal_position"
     );
     let mut columns = Vec::new();
@@ -81,6 +83,7 @@ pub async fn describe(connection: &mut Connection, table: &TableName) -> Result<
             declared: types::declared_in_catalogue(data_type, column_type),
             charset: row.text(3).map(str::to_owned),
             disguised: Disguised::by_name(data_type),
+            generated: row.number(4)? != 0,
         });
     }
     if columns.is_empty() {

@@ -4,12 +4,12 @@
 //! `stream`. The server keeps its log whoever reads it, so nothing is confirmed to it: the checkpoint alone says where to go on.
 //! `supervise` keeps it going, `policy` says when not to. What MariaDB does in its own way is in `mariadb`.
 
-mod added;
 mod assemble;
 mod catalogue;
 mod cell;
 mod connection;
 mod copy;
+mod define;
 mod described;
 mod dump;
 mod encode;

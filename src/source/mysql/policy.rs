@@ -86,7 +86,6 @@ pub fn code_of(cannot: Cannot) -> Code {
         Cannot::Compressed => code::LOG_COMPRESSED,
         Cannot::Xa => code::TWO_PHASE,
         Cannot::PartialJson => code::PARTIAL_JSON,
-        Cannot::Statement => code::STATEMENT_LOGGED,
         Cannot::Incident => code::LOG_INCIDENT,
         Cannot::Unknown(_) => code::EVENT_UNKNOWN,
     }

@@ -52,14 +52,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
     };
     let Context { system, journal, reporter, stop } = context;
     let mut stream = Stream {
-        side: Side::spawn(
-            system.clone(),
-            journal.clone(),
-            reporter.clone(),
-            intake.durable(),
-            tables,
-            charsets.clone(),
-        ),
+        side: Side::spawn(system.clone(), reporter.clone(), intake.durable(), tables),
         copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone()),
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),

@@ -3,15 +3,12 @@
 //! A task of its own, so that it also looks while the stream waits for the journal. It reconnects by itself; a question
 //! waits for its answer meanwhile, and the stream with it.
 
-use super::added;
 use super::catalogue::{self, Described, ServerTable};
 use super::connection::Connection;
 use super::fault::{Fault, chain};
 use super::identity;
 use super::session::tell_tables;
 use crate::config::MysqlSystem;
-use crate::decode::mysql::types::Charsets;
-use crate::journal::Journal;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Lsn};
@@ -48,22 +45,18 @@ struct Watch {
     /// Where each file begins on one line of bytes, so that places can be measured.
     files: BTreeMap<String, u64>,
     tables: Vec<ServerTable>,
-    journal: Journal,
-    charsets: Charsets,
 }
 
 impl Side {
     pub fn spawn(
         system: MysqlSystem,
-        journal: Journal,
         reporter: Reporter,
         durable: watch::Receiver<Option<Checkpoint>>,
         tables: Vec<ServerTable>,
-        charsets: Charsets,
     ) -> Self {
         let (questions, asked) = mpsc::channel(1);
         let answer_max = system.endpoint.silence_max;
-        let watch = Watch { system, reporter, durable, files: BTreeMap::new(), tables, journal, charsets };
+        let watch = Watch { system, reporter, durable, files: BTreeMap::new(), tables };
         Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
 
@@ -172,7 +165,6 @@ impl Watch {
             tell_tables(&self.system, &self.reporter, &tables);
             self.tables = tables;
         }
-        let (name, flavour) = (&self.system.name, self.system.flavour);
-        added::copy_again(connection, &self.journal, name, &mut self.charsets, flavour).await
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! While the journal takes no more, nothing is read, and the server waits: its `net_write_timeout` for us is hours, and should
 //! the connection break all the same, the next one goes on from the checkpoint.
 
-use super::assemble::{Assembly, Captured, Completed, MovedNames, Step, Table};
+use super::assemble::{Assembly, Captured, Completed, Step, Table};
 use super::catalogue;
 use super::connection::Connection;
 use super::copy::{Copier, Request};
@@ -70,7 +70,7 @@ impl Stream<'_> {
         if self.assembly.is_full_for(logged.body().len()) {
             self.hand_over_chunk().await?;
         }
-        let mut step = self.assembly.take(&logged.header, logged.body())?;
+        let mut step = self.assembly.take(&logged.header, logged.body(), &self.charsets)?;
         loop {
             match step {
                 Step::Taken => {
@@ -78,20 +78,17 @@ impl Stream<'_> {
                     return Ok(());
                 }
                 Step::Table(map) => return self.describe(map, logged.body()).await,
-                Step::Truncate(table) => {
-                    if let Some(schema) = self.schema(&table) {
-                        self.assembly.truncate(&schema)?;
-                    }
+                Step::Define(definition) => {
+                    self.define(&definition).await?;
+                    step = self.assembly.end_of_definition(&logged.header, definition.opens)?;
+                }
+                Step::Undone(schemas) => return self.undone(&schemas).await,
+                Step::Changes => {
+                    self.changed_by_statement().await?;
                     step = self.assembly.end_of_definition(&logged.header, false)?;
                 }
-                Step::RowsRemoved(table) => {
-                    if self.schema(&table).is_some() {
-                        return halt(code::ROWS_REMOVED, format!("{table}, at {}", dump.end()));
-                    }
-                    step = self.assembly.end_of_definition(&logged.header, false)?;
-                }
-                Step::Moved(names) => {
-                    self.copy_anew(&names).await?;
+                Step::Unknown(mentions) => {
+                    self.named_by_unknown(&mentions).await?;
                     step = self.assembly.end_of_definition(&logged.header, false)?;
                 }
                 Step::Commit(completed) => {
@@ -110,16 +107,6 @@ impl Stream<'_> {
         }
     }
 
-    /// Durable before the checkpoint passes what asks for it.
-    async fn copy_anew(&self, names: &MovedNames) -> Result<(), Fault> {
-        let copies = self.journal.copies().into_iter();
-        for copy in copies.filter(|copy| copy.system == self.system.name && names.has(&copy.table, self.names)) {
-            tracing::info!(system = %self.system.name, table = %copy.table, "dropped or renamed: it is copied anew");
-            self.journal.copy_anew(&copy.system, &copy.table).await?;
-        }
-        Ok(())
-    }
-
     /// Between transactions the log grows too: by the begin of another file.
     fn note_idle(&mut self, dump: &Dump) {
         if !self.assembly.in_transaction() && dump.end().order() > self.checkpoint.end.order() {
@@ -128,10 +115,8 @@ impl Stream<'_> {
     }
 
     /// The newest version of a captured table, as a statement or the log names it.
-    fn schema(&self, table: &TableName) -> Option<Arc<TableSchema>> {
-        let schemas = self.journal.current_schemas().into_iter();
-        let mut ours = schemas.filter(|schema| schema.system == self.system.name && self.system.captures(&schema.name));
-        ours.find(|schema| self.names.same(&schema.name, table))
+    pub(super) fn schema(&self, table: &TableName) -> Option<Arc<TableSchema>> {
+        self.captured().into_iter().find(|schema| self.names.same(&schema.name, table))
     }
 
     /// Rows of the table come next. One that is not configured is not described.

@@ -3,7 +3,6 @@
 //! Bytes come up through `transport`, `frames` and `stream`, become changes in `assemble` and `encode`, and go to the
 //! journal; `feedback` tells the server what is durable. `supervise` keeps it going, `policy` says when not to.
 
-mod added;
 mod assemble;
 mod catalogue;
 mod cell;
@@ -15,11 +14,11 @@ mod feedback;
 mod frames;
 mod identity;
 mod idle;
+mod look;
 mod policy;
 mod preflight;
 mod publication;
 mod relay;
-mod renewed;
 mod session;
 mod side;
 mod simple_query;
@@ -27,17 +26,16 @@ mod slot;
 mod startup;
 mod stream;
 mod supervise;
-mod tables;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod transport;
 
+pub use catalogue::ServerTable;
 pub use described::{Described, configured, describe};
 pub use fault::{Fault, ServerError, chain};
 pub use preflight::{Surroundings, preflight};
 pub use simple_query::{Connection, DataRow, Purpose, Row, identifier, literal};
-pub use tables::ServerTable;
 
 use super::status::Reporter;
 use crate::config::PostgresSystem;

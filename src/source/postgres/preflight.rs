@@ -4,12 +4,12 @@
 //! same code (`publication`, `tables`, `policy`). Surprise: whether a slot goes with the journal cannot be told from here,
 //! because the running process holds the journal; the caller asks that process.
 
+use super::catalogue::{self, Seen, ServerTable};
 use super::fault::Fault;
 use super::identity;
 use super::policy::{self, Verdict};
 use super::publication::{self, Outlook};
 use super::simple_query::{Connection, Purpose, Row, identifier, literal};
-use super::tables::{self, ServerTable};
 use crate::config::PostgresSystem;
 use crate::model::code::{self, Code};
 use crate::model::finding::Finding;
@@ -62,12 +62,13 @@ impl Look<'_> {
         let mut connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
         let fits = self.at_settings(&mut connection).await?;
         self.at_slot(&mut connection, surroundings).await?;
-        let tables = tables::configured(&mut connection, &self.system.tables).await?;
-        self.at_patterns(&mut connection, &tables).await?;
-        self.at_identities(&mut connection, &tables).await?;
-        self.at_generated_columns(&mut connection, &tables).await?;
-        self.at_copies(&mut connection, &tables, surroundings.copied).await?;
-        self.at_publications(&mut connection, &tables).await?;
+        let seen = catalogue::read(&mut connection, self.system).await?;
+        let tables = &seen.tables;
+        self.at_patterns(&mut connection, tables).await?;
+        self.at_identities(tables);
+        self.at_generated_columns(&mut connection, tables).await?;
+        self.at_copies(&mut connection, tables, surroundings.copied).await?;
+        self.at_publications(&mut connection, &seen).await?;
         if fits {
             self.at_replication(surroundings).await?;
         }
@@ -160,22 +161,20 @@ impl Look<'_> {
     }
 
     /// Updates and deletes that the server has counted tell a table whose copy would go stale from one that only grows.
-    async fn at_identities(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
-        for table in tables.iter().filter(|table| table.identity == Identity::Nothing) {
-            let TableName { schema, table: name } = &table.name;
-            let sql = format!("{WRITTEN} WHERE schemaname = {} AND relname = {}", literal(schema), literal(name));
-            let rows = connection.query(&sql).await?;
-            let counts = rows.first().map(|row| Ok::<_, Fault>((row.some(0)?, row.some(1)?))).transpose()?;
-            let (updates, deletes): (u64, u64) = counts.unwrap_or_default();
-            let message = format!("no replica identity; the server counted {updates} updates and {deletes} deletes");
-            let problem = Problem::new(code::IDENTITY_MISSING, message);
+    fn at_identities(&mut self, tables: &[ServerTable]) {
+        for table in tables.iter().filter(|table| table.identity() == Identity::Nothing) {
             let place = self.place(&table.name);
-            let stale = updates + deletes > 0;
-            let finding = if stale { Finding::error(place, problem) } else { Finding::warning(place, problem) };
+            if let Some(unfit) = &table.unfit {
+                self.found.push(Finding::error(place, Problem::new(code::IDENTITY_UNFIT, unfit.clone())));
+                continue;
+            }
+            let writes = table.writes;
+            let message = format!("no replica identity; the server counted {writes} updates and deletes");
+            let problem = Problem::new(code::IDENTITY_MISSING, message);
+            let finding = if writes > 0 { Finding::error(place, problem) } else { Finding::warning(place, problem) };
             let full = format!("ALTER TABLE {} REPLICA IDENTITY FULL;", quoted(&table.name));
             self.found.push(finding.mended_by([full]));
         }
-        Ok(())
     }
 
     async fn at_generated_columns(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
@@ -237,12 +236,10 @@ impl Look<'_> {
         self.found.push(Finding::error(place, problem).mended_by(sql));
     }
 
-    async fn at_publications(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
+    async fn at_publications(&mut self, connection: &mut Connection, seen: &Seen) -> Result<(), Fault> {
         let mut lacking = BTreeSet::new();
         let mut statements = Vec::new();
-        for Outlook { statements: sql, owned_by_another, problem } in
-            publication::look(connection, self.system, tables).await?
-        {
+        for Outlook { statements: sql, owned_by_another, problem } in publication::look(self.system, seen) {
             if let Some(problem) = problem {
                 self.error(problem.code, problem.message, sql);
             } else if !sql.is_empty() {
@@ -255,7 +252,7 @@ impl Look<'_> {
         if statements.is_empty() {
             return Ok(());
         }
-        lacking.extend(lacking_rights(connection, tables).await?);
+        lacking.extend(lacking_rights(connection, &seen.tables).await?);
         if !lacking.is_empty() {
             let lacking: Vec<_> = lacking.into_iter().collect();
             let message = format!(
@@ -323,8 +320,6 @@ const NOT_READABLE: &str = "SELECT n.nspname, c.relname, pg_catalog.has_schema_p
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') \
      AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) \
      ORDER BY 1, 2";
-
-const WRITTEN: &str = "SELECT coalesce(n_tup_upd, 0), coalesce(n_tup_del, 0) FROM pg_catalog.pg_stat_all_tables";
 
 const GENERATED: &str = "SELECT n.nspname, c.relname, string_agg(a.attname, ', ' ORDER BY a.attnum) \
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \

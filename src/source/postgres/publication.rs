@@ -5,36 +5,19 @@
 //! a table without identity. Both exist before the slot, even when empty: a publication made later does not exist for the
 //! log that was written before it. What a DBA made and covers the tables is left as it is.
 //!
-//! Once something was journaled, a table, operation, row filter or column list that somebody changed behind our back is
-//! not mended silently: changes are missing then, and the source halts.
+//! Once something was journaled, a table, operation, row filter or column list that somebody took away behind our back is
+//! not put back silently: the source halts. A table that cannot join (another owner, a lock) halts alone, and the others go on.
 
-use super::fault::Fault;
-use super::simple_query::{Connection, Row, identifier, literal};
-use super::tables::ServerTable;
+use super::catalogue::publications::{self, Publication};
+use super::catalogue::{Seen, ServerTable};
+use super::fault::{Fault, ServerError};
+use super::simple_query::{Connection, identifier};
 use crate::config::PostgresSystem;
 use crate::model::code::{self, Code};
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
-use std::collections::BTreeSet;
-
-const SUFFIX: &str = "_insert_only";
-
-/// One publication as it is on the server.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Existing {
-    /// We may alter it.
-    ours: bool,
-    /// FOR ALL TABLES, or whole schemas (15): its list cannot simply be set.
-    wide: bool,
-    inserts_and_truncates: bool,
-    updates_and_deletes: bool,
-    via_root: bool,
-    /// What it carries in effect.
-    tables: BTreeSet<TableName>,
-    /// Tables with a row filter or a column list.
-    filtered: BTreeSet<TableName>,
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One publication as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +25,12 @@ struct Wanted {
     name: String,
     updates_and_deletes: bool,
     via_root: bool,
+    tables: BTreeSet<TableName>,
+}
+
+/// One publication as it is, with those of the configured tables that it carries in effect.
+struct Existing<'a> {
+    is: &'a Publication,
     tables: BTreeSet<TableName>,
 }
 
@@ -56,8 +45,19 @@ pub enum History<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     pub names: Vec<String>,
-    /// Configured tables that came later and that only a publication's owner can add: halted, while the others go on.
+    /// Configured tables that came later and cannot join: halted, while the others go on.
     pub left_out: Vec<(TableName, Problem)>,
+    /// Something was changed on the server: what was seen of it before is old.
+    pub changed: bool,
+}
+
+/// Statements that make the publications what they should be.
+#[derive(Debug, Default)]
+struct Changes {
+    /// That make a publication, or set what it publishes.
+    publications: Vec<String>,
+    /// That put one table in or take it out.
+    tables: BTreeMap<TableName, Vec<String>>,
 }
 
 /// Makes the publications what they should be.
@@ -67,16 +67,13 @@ pub struct Published {
 pub async fn ensure(
     connection: &mut Connection,
     system: &PostgresSystem,
-    tables: &[ServerTable],
+    seen: &Seen,
     history: History<'_>,
 ) -> Result<Published, Fault> {
-    let mut statements = Vec::new();
-    let mut published = Published { names: Vec::new(), left_out: Vec::new() };
-    let wanted = wanted(&system.publication, tables);
-    let mut existing = Vec::new();
-    for publication in &wanted {
-        existing.push(read(connection, &publication.name).await?);
-    }
+    let mut changes = Changes::default();
+    let mut published = Published { names: Vec::new(), left_out: Vec::new(), changed: false };
+    let wanted = wanted(&system.publication, &seen.tables);
+    let existing = wanted.each_ref().map(|wanted| existing(&wanted.name, seen));
     if let History::Captured(captured) = history {
         nothing_was_lost(&wanted, &existing, captured)?;
     }
@@ -86,13 +83,11 @@ pub async fn ensure(
         if existing.is_none() && wanted.tables.is_empty() && !wanted.updates_and_deletes && !may_create {
             continue;
         }
-        match mend(wanted, existing.as_ref(), history)? {
-            Mending::By(sql) => statements.extend(sql),
-            Mending::LeavesOut(tables) => published.left_out.extend(tables),
-        }
+        published.left_out.extend(changes.add(wanted, existing.as_ref(), history)?);
         published.names.push(wanted.name.clone());
     }
-    apply(connection, &statements).await?;
+    published.changed = !changes.is_empty();
+    published.left_out.extend(changes.apply(connection, history).await?);
     Ok(published)
 }
 
@@ -106,57 +101,42 @@ pub struct Outlook {
     pub problem: Option<Problem>,
 }
 
-/// How each of the two publications stands. Changes nothing.
-///
-/// # Errors
-/// Those of the connection.
-pub async fn look(
-    connection: &mut Connection,
-    system: &PostgresSystem,
-    tables: &[ServerTable],
-) -> Result<Vec<Outlook>, Fault> {
+/// What each of the two publications lacks. Changes nothing.
+pub fn look(system: &PostgresSystem, seen: &Seen) -> Vec<Outlook> {
     let mut outlooks = Vec::new();
-    for wanted in wanted(&system.publication, tables) {
-        outlooks.push(match read(connection, &wanted.name).await? {
+    for wanted in wanted(&system.publication, &seen.tables) {
+        outlooks.push(match existing(&wanted.name, seen) {
             // Dispensable: nothing would go through it.
             None if wanted.tables.is_empty() && !wanted.updates_and_deletes => continue,
             None => Outlook { statements: vec![create(&wanted)], owned_by_another: false, problem: None },
             Some(existing) => match narrowed(&wanted, &existing) {
                 Some((problem, sql)) => {
-                    Outlook { statements: vec![sql], owned_by_another: !existing.ours, problem: Some(problem) }
+                    Outlook { statements: vec![sql], owned_by_another: !existing.is.ours, problem: Some(problem) }
                 }
-                None => Outlook {
-                    statements: alterations(&wanted, &existing),
-                    owned_by_another: !existing.ours,
-                    problem: None,
-                },
+                None => {
+                    let changes = alterations(&wanted, &existing);
+                    Outlook { statements: changes.statements(), owned_by_another: !existing.is.ours, problem: None }
+                }
             },
         });
     }
-    Ok(outlooks)
+    outlooks
 }
 
 /// Whether one of the two carries the table now.
-///
-/// # Errors
-/// Those of the connection.
-pub async fn carries(connection: &mut Connection, system: &PostgresSystem, table: &TableName) -> Result<bool, Fault> {
-    let names = names(&system.publication).map(|name| literal(&name)).join(", ");
-    let sql = format!(
-        "SELECT 1 FROM pg_catalog.pg_publication_tables WHERE pubname IN ({names}) AND schemaname = {} AND tablename = {}",
-        literal(&table.schema),
-        literal(&table.table)
-    );
-    Ok(!connection.query(&sql).await?.is_empty())
+pub fn carries(table: &ServerTable) -> bool {
+    !table.entry.carriers.is_empty()
 }
 
-fn names(publication: &str) -> [String; 2] {
-    [publication.to_owned(), format!("{publication}{SUFFIX}")]
+fn existing<'a>(name: &str, seen: &'a Seen) -> Option<Existing<'a>> {
+    let is = seen.publications.find(name)?;
+    let carried = |table: &&ServerTable| table.entry.carriers.iter().any(|carrier| carrier.is_of(is));
+    Some(Existing { is, tables: seen.tables.iter().filter(carried).map(|table| table.name.clone()).collect() })
 }
 
 fn wanted(publication: &str, tables: &[ServerTable]) -> [Wanted; 2] {
     let of = |name: String, updates_and_deletes: bool| {
-        let fits = |table: &&ServerTable| (table.identity != Identity::Nothing) == updates_and_deletes;
+        let fits = |table: &&ServerTable| (table.identity() != Identity::Nothing) == updates_and_deletes;
         let tables: Vec<_> = tables.iter().filter(fits).collect();
         Wanted {
             name,
@@ -165,7 +145,7 @@ fn wanted(publication: &str, tables: &[ServerTable]) -> [Wanted; 2] {
             tables: tables.into_iter().map(|table| table.name.clone()).collect(),
         }
     };
-    let [all, inserts_only] = names(publication);
+    let [all, inserts_only] = publications::names(publication);
     [of(all, true), of(inserts_only, false)]
 }
 
@@ -174,57 +154,10 @@ async fn may_create(connection: &mut Connection) -> Result<bool, Fault> {
     Ok(rows.first().is_some_and(|row| row.is_true(0)))
 }
 
-async fn read(connection: &mut Connection, name: &str) -> Result<Option<Existing>, Fault> {
-    let name = literal(name);
-    let sql = format!(
-        "SELECT pg_catalog.pg_has_role(pubowner, 'USAGE'), puballtables, pubinsert AND pubtruncate, \
-         pubupdate AND pubdelete, pubviaroot, pubupdate OR pubdelete, current_setting('server_version_num')::int >= 150000 \
-         FROM pg_catalog.pg_publication WHERE pubname = {name}"
-    );
-    let rows = connection.query(&sql).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let sql = format!("SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = {name}");
-    let tables = connection.query(&sql).await?.iter().map(table).collect::<Result<_, Fault>>()?;
-    let (schemas, filtered) =
-        if row.is_true(6) { read_since_15(connection, &name).await? } else { (false, BTreeSet::new()) };
-    Ok(Some(Existing {
-        ours: row.is_true(0),
-        wide: row.is_true(1) || schemas,
-        inserts_and_truncates: row.is_true(2),
-        updates_and_deletes: row.is_true(3),
-        via_root: row.is_true(4),
-        tables,
-        filtered,
-    }))
-}
-
-/// Whether whole schemas are in it, and which tables have row filters or column lists.
-async fn read_since_15(connection: &mut Connection, name: &str) -> Result<(bool, BTreeSet<TableName>), Fault> {
-    let sql = format!(
-        "SELECT 1 FROM pg_catalog.pg_publication_namespace s \
-         JOIN pg_catalog.pg_publication p ON p.oid = s.pnpubid WHERE p.pubname = {name}"
-    );
-    let schemas = !connection.query(&sql).await?.is_empty();
-    let sql = format!(
-        "SELECT n.nspname, c.relname FROM pg_catalog.pg_publication_rel r \
-         JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid JOIN pg_catalog.pg_class c ON c.oid = r.prrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE p.pubname = {name} AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL)"
-    );
-    Ok((schemas, connection.query(&sql).await?.iter().map(table).collect::<Result<_, Fault>>()?))
-}
-
-fn table(row: &Row) -> Result<TableName, Fault> {
-    match (row.text(0), row.text(1)) {
-        (Some(schema), Some(table)) => Ok(TableName::new(schema, table)),
-        _ => Err(Fault::Protocol("a table without a name")),
-    }
-}
-
 /// Nothing that was captured before has dropped out of the stream since.
 fn nothing_was_lost(
     wanted: &[Wanted],
-    existing: &[Option<Existing>],
+    existing: &[Option<Existing<'_>>],
     captured: &BTreeSet<TableName>,
 ) -> Result<(), Fault> {
     let carried: BTreeSet<_> = existing.iter().flatten().flat_map(|publication| &publication.tables).collect();
@@ -238,9 +171,9 @@ fn nothing_was_lost(
             continue;
         };
         let lacks_operation =
-            !existing.inserts_and_truncates || wanted.updates_and_deletes && !existing.updates_and_deletes;
+            !existing.is.inserts_and_truncates || wanted.updates_and_deletes && !existing.is.updates_and_deletes;
         if lacks_operation && !existing.tables.is_disjoint(captured) {
-            let message = format!("publication {:?} lacks operations; mend with: {}", wanted.name, set_options(wanted));
+            let message = format!("publication {:?} lacks operations; fix with: {}", wanted.name, set_options(wanted));
             return halt(code::PUBLICATION_ALTERED, message);
         }
         let lost: Vec<_> =
@@ -248,69 +181,178 @@ fn nothing_was_lost(
         if !lost.is_empty() {
             let tables = list(lost.iter().copied());
             let add = format!("ALTER PUBLICATION {} ADD TABLE {tables};", identifier(&wanted.name));
-            let message = format!("publication {:?} no longer has {tables}; mend with: {add}", wanted.name);
+            let message = format!("publication {:?} no longer has {tables}; fix with: {add}", wanted.name);
             return halt(code::PUBLICATION_ALTERED, message);
         }
     }
     Ok(())
 }
 
-enum Mending {
-    /// No statement when all is as wanted.
-    By(Vec<String>),
-    LeavesOut(Vec<(TableName, Problem)>),
-}
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.publications.is_empty() && self.tables.is_empty()
+    }
 
-/// What makes it as wanted.
-fn mend(wanted: &Wanted, existing: Option<&Existing>, history: History<'_>) -> Result<Mending, Fault> {
-    let Some(existing) = existing else { return Ok(Mending::By(vec![create(wanted)])) };
-    if let Some((problem, _)) = narrowed(wanted, existing) {
-        return Err(Fault::Halt(problem));
+    fn statements(&self) -> Vec<String> {
+        self.publications.iter().chain(self.tables.values().flatten()).cloned().collect()
     }
-    let statements = alterations(wanted, existing);
-    if existing.ours || statements.is_empty() {
-        return Ok(Mending::By(statements));
-    }
-    let message =
-        format!("publication {:?} is not ours to alter; its owner can: {}", wanted.name, statements.join(" "));
-    let missing: Vec<_> = wanted.tables.difference(&existing.tables).cloned().collect();
-    match history {
-        History::Captured(captured)
-            if statements.len() == missing.len().min(1) && !missing.iter().any(|table| captured.contains(table)) =>
-        {
-            let left_out = |table: TableName| {
-                let (name, add) = (&wanted.name, add_tables(wanted, [&table]));
-                let message = format!("publication {name:?} is not ours to alter; its owner can: {add}");
-                (table, Problem::new(code::PERMISSION_MISSING, message))
-            };
-            Ok(Mending::LeavesOut(missing.into_iter().map(left_out).collect()))
+
+    /// What makes one publication as wanted; gives the tables that only its owner can put in.
+    fn add(
+        &mut self,
+        wanted: &Wanted,
+        existing: Option<&Existing<'_>>,
+        history: History<'_>,
+    ) -> Result<Vec<(TableName, Problem)>, Fault> {
+        let Some(existing) = existing else {
+            self.publications.push(create(wanted));
+            return Ok(Vec::new());
+        };
+        if let Some((problem, _)) = narrowed(wanted, existing) {
+            return Err(Fault::Halt(problem));
         }
-        _ => halt(code::PERMISSION_MISSING, message),
+        let changes = alterations(wanted, existing);
+        if !existing.is.ours && !changes.is_empty() {
+            return left_to_its_owner(wanted, &changes, history);
+        }
+        self.publications.extend(changes.publications);
+        for (table, statements) in changes.tables {
+            self.tables.entry(table).or_default().extend(statements);
+        }
+        Ok(Vec::new())
+    }
+
+    /// All or nothing: a table that moves between the two is never in neither. Where that fails and something was captured
+    /// before, table by table; gives those that could not join, and why.
+    async fn apply(
+        &self,
+        connection: &mut Connection,
+        history: History<'_>,
+    ) -> Result<Vec<(TableName, Problem)>, Fault> {
+        let sql = self.statements().join(" ");
+        if sql.is_empty() {
+            return Ok(Vec::new());
+        }
+        tracing::info!(sql, "setting publications");
+        let Err(error) = run(connection, &sql).await? else { return Ok(Vec::new()) };
+        if matches!(history, History::Empty) {
+            return Err(if is_forbidden(&error) { Fault::Halt(forbidden(&error, &sql)) } else { error.into() });
+        }
+        if !self.publications.is_empty() {
+            let sql = self.publications.join(" ");
+            if let Err(error) = run(connection, &sql).await? {
+                return Err(if is_forbidden(&error) { Fault::Halt(forbidden(&error, &sql)) } else { error.into() });
+            }
+        }
+        if let (true, [(table, _)]) = (self.publications.is_empty(), &*self.tables.iter().collect::<Vec<_>>()) {
+            return Ok(vec![((*table).clone(), cannot_join(&error, &sql))]);
+        }
+        let mut left_out = Vec::new();
+        for (table, statements) in &self.tables {
+            let sql = statements.join(" ");
+            if let Err(error) = run(connection, &sql).await? {
+                left_out.push((table.clone(), cannot_join(&error, &sql)));
+            }
+        }
+        Ok(left_out)
     }
 }
 
-/// It leaves rows or columns out: why that will not do, and the SQL that mends it.
-fn narrowed(wanted: &Wanted, existing: &Existing) -> Option<(Problem, String)> {
-    let table = existing.filtered.intersection(&wanted.tables).next()?;
-    let sql = format!("ALTER PUBLICATION {} SET TABLE {};", identifier(&wanted.name), list(&wanted.tables));
+/// Somebody else's lock on a table is not waited for longer: nobody is to wait behind ours.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
+
+/// One transaction. Within: what the server says against it.
+async fn run(connection: &mut Connection, sql: &str) -> Result<Result<(), ServerError>, Fault> {
+    match connection.query(&format!("BEGIN; {LOCK_TIMEOUT}; {sql} COMMIT")).await {
+        // Of the connection, or of the server as a whole.
+        Err(Fault::Server(error)) if !["08", "57", "53"].iter().any(|class| error.sqlstate.starts_with(class)) => {
+            connection.query("ROLLBACK").await?;
+            Ok(Err(error))
+        }
+        other => other.map(|_| Ok(())),
+    }
+}
+
+fn is_forbidden(error: &ServerError) -> bool {
+    error.sqlstate == "42501"
+}
+
+fn forbidden(error: &ServerError, sql: &str) -> Problem {
+    Problem::new(code::PERMISSION_MISSING, format!("{error}; a superuser or the tables' owner can: {sql}"))
+}
+
+fn cannot_join(error: &ServerError, sql: &str) -> Problem {
+    match error.sqlstate.as_str() {
+        "42501" => forbidden(error, sql),
+        "55P03" => Problem::new(code::TABLE_LOCKED, format!("{error}; to be run: {sql}")),
+        _ => Problem::new(code::PUBLICATION_REFUSED, format!("{error}; refused was: {sql}")),
+    }
+}
+
+fn left_to_its_owner(
+    wanted: &Wanted,
+    changes: &Changes,
+    history: History<'_>,
+) -> Result<Vec<(TableName, Problem)>, Fault> {
+    let may_wait = |captured: &BTreeSet<TableName>| {
+        changes.publications.is_empty() && !changes.tables.keys().any(|table| captured.contains(table))
+    };
+    match history {
+        History::Captured(captured) if may_wait(captured) => {
+            let left_out = |(table, statements): (&TableName, &Vec<String>)| {
+                let (name, sql) = (&wanted.name, statements.join(" "));
+                let message = format!("publication {name:?} is not ours to alter; its owner can: {sql}");
+                (table.clone(), Problem::new(code::PERMISSION_MISSING, message))
+            };
+            Ok(changes.tables.iter().map(left_out).collect())
+        }
+        _ => {
+            let sql = changes.statements().join(" ");
+            let message = format!("publication {:?} is not ours to alter; its owner can: {sql}", wanted.name);
+            halt(code::PERMISSION_MISSING, message)
+        }
+    }
+}
+
+/// It leaves rows or columns out, or has more columns than are read: why that will not do, and the SQL that changes it.
+fn narrowed(wanted: &Wanted, existing: &Existing<'_>) -> Option<(Problem, String)> {
+    let name = identifier(&wanted.name);
+    if existing.is.generated && !wanted.tables.is_empty() {
+        let sql = format!("ALTER PUBLICATION {name} SET (publish_generated_columns = none);");
+        let message = format!("publication {:?} carries generated columns; fix with: {sql}", wanted.name);
+        return Some((Problem::new(code::PUBLICATION_ALTERED, message), sql));
+    }
+    let filtered = existing.is.members.iter().find(|member| member.filtered && wanted.tables.contains(&member.table));
+    let table = &filtered?.table;
+    let sql = format!("ALTER PUBLICATION {name} SET TABLE {};", list(&wanted.tables));
     let message =
-        format!("publication {:?} carries only some rows or columns of {table}; mend with: {sql}", wanted.name);
+        format!("publication {:?} carries only some rows or columns of {table}; fix with: {sql}", wanted.name);
     Some((Problem::new(code::PUBLICATION_ALTERED, message), sql))
 }
 
-/// The statements that make it as wanted; none when it is.
-fn alterations(wanted: &Wanted, existing: &Existing) -> Vec<String> {
-    let mut statements = Vec::new();
-    if existing.tables != wanted.tables
-        && (existing.ours && !existing.wide || !wanted.tables.is_subset(&existing.tables))
-    {
-        statements.push(set_tables(wanted, existing));
+/// What makes it as wanted; nothing when it is. What else somebody has put into a publication of whole schemas or of
+/// another owner is theirs to take out.
+fn alterations(wanted: &Wanted, existing: &Existing<'_>) -> Changes {
+    let mut changes = Changes::default();
+    let name = identifier(&wanted.name);
+    let is = existing.is;
+    if is.ours && !is.is_wide() {
+        for member in is.members.iter().filter(|member| !wanted.tables.contains(&member.table)) {
+            let drop = format!("ALTER PUBLICATION {name} DROP TABLE {};", list([&member.table]));
+            changes.tables.entry(member.table.clone()).or_default().push(drop);
+        }
     }
-    let operations = existing.inserts_and_truncates && existing.updates_and_deletes == wanted.updates_and_deletes;
-    if !operations || wanted.via_root && !existing.via_root {
-        statements.push(set_options(wanted));
+    for table in wanted.tables.difference(&existing.tables) {
+        let add = format!("ALTER PUBLICATION {name} ADD TABLE {};", list([table]));
+        changes.tables.entry(table.clone()).or_default().push(add);
     }
-    statements
+    let operations = is.inserts_and_truncates
+        && is.updates_and_deletes == wanted.updates_and_deletes
+        && is.updates_or_deletes == wanted.updates_and_deletes;
+    if !operations || wanted.via_root && !is.via_root {
+        changes.publications.push(set_options(wanted));
+    }
+    changes
 }
 
 fn create(wanted: &Wanted) -> String {
@@ -328,43 +370,10 @@ fn options(wanted: &Wanted) -> String {
     format!("publish = '{publish}', publish_via_partition_root = true")
 }
 
-/// `SET TABLE` takes at least one; an empty list is reached by dropping what is there.
-fn set_tables(wanted: &Wanted, existing: &Existing) -> String {
-    let name = identifier(&wanted.name);
-    if wanted.tables.is_empty() {
-        format!("ALTER PUBLICATION {name} DROP TABLE {};", list(&existing.tables))
-    } else if existing.wide || !existing.ours {
-        // What else somebody has put into it is theirs to take out.
-        add_tables(wanted, wanted.tables.difference(&existing.tables))
-    } else {
-        format!("ALTER PUBLICATION {name} SET TABLE {};", list(&wanted.tables))
-    }
-}
-
-fn add_tables<'a>(wanted: &Wanted, tables: impl IntoIterator<Item = &'a TableName>) -> String {
-    format!("ALTER PUBLICATION {} ADD TABLE {};", identifier(&wanted.name), list(tables))
-}
-
 /// `ONLY` keeps inheritance children out, which have their own place in the list.
 fn list<'a>(tables: impl IntoIterator<Item = &'a TableName>) -> String {
     let quoted = |table: &TableName| format!("ONLY {}.{}", identifier(&table.schema), identifier(&table.table));
     tables.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
-}
-
-/// All or nothing: one message is one transaction, so a table moving between the two is never in neither.
-async fn apply(connection: &mut Connection, statements: &[String]) -> Result<(), Fault> {
-    if statements.is_empty() {
-        return Ok(());
-    }
-    let sql = statements.join(" ");
-    tracing::info!(sql, "setting publications");
-    match connection.query(&sql).await {
-        Err(Fault::Server(error)) if error.sqlstate == "42501" => {
-            let message = format!("{error}; a superuser or the tables' owner can: {sql}");
-            halt(code::PERMISSION_MISSING, message)
-        }
-        other => other.map(drop),
-    }
 }
 
 fn halt<T>(code: Code, message: String) -> Result<T, Fault> {

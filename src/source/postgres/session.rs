@@ -4,29 +4,25 @@
 //! the slot, and the intent to make a slot is durable before the slot is.
 
 use super::assemble::Assembly;
-use super::catalogue;
+use super::catalogue::ServerTable;
 use super::copy::Copier;
 use super::fault::Fault;
 use super::feedback::{self, Feedback};
 use super::identity::{self, Server, Start};
 use super::idle::Idle;
-use super::publication::{self, History, Published};
-use super::renewed;
+use super::look::{Looked, Looker, tell_tables};
+use super::publication;
 use super::side::Side;
 use super::simple_query::{Connection, Purpose, ReadFrames, WriteStream};
 use super::slot;
 use super::stream::{Stream, Tally};
-use super::tables::{self, ServerTable};
 use crate::config::PostgresSystem;
 use crate::journal::{Error, Intake, Journal};
 use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
 use crate::model::code;
-use crate::model::name::TableName;
 use crate::model::position::Lsn;
 use crate::model::problem::Problem;
-use crate::model::schema::Identity;
-use crate::source::status::{CapturedTable, Reporter, State};
-use std::collections::BTreeSet;
+use crate::source::status::{Reporter, State};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +40,7 @@ struct Opened {
     frames: ReadFrames,
     write: WriteStream,
     server: Server,
-    /// The configured tables, and those of them that the publications leave out.
-    seen: (Vec<ServerTable>, Vec<(TableName, Problem)>),
+    looked: Looked,
     checkpoint: PostgresCheckpoint,
 }
 
@@ -54,7 +49,7 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut frames, write, server, seen, checkpoint } = tokio::select! {
+    let Opened { mut frames, write, server, looked, checkpoint } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
@@ -63,9 +58,10 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
     let interval = feedback::interval(server.wal_sender_timeout);
     let mut stream = Stream {
         feedback: Feedback::spawn(write, intake.durable(), interval, context.reporter.clone()),
-        side: Side::spawn(context.system.clone(), context.journal.clone(), context.reporter.clone(), seen),
+        side: Side::spawn(looker(context), looked.captured()),
         copier: Copier::spawn(context.system.clone(), context.journal.clone(), context.reporter.clone()),
         selection: &context.system.tables,
+        as_looked: looked.by_relation(),
         reporter: context.reporter.clone(),
         assembly: Assembly::new(checkpoint.flushed),
         idle: Idle::new(checkpoint.flushed),
@@ -103,40 +99,36 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let server = identity::read(&mut connection, system, last).await?;
     reporter.log_end(server.flushed);
     let start = identity::judge(&server, known.as_ref())?;
-    let tables = tables::configured(&mut connection, &system.tables).await?;
-    let captured = captured(journal, system, &tables);
-    let history = if start == Start::Resume { History::Captured(&captured) } else { History::Empty };
-    let published = publication::ensure(&mut connection, system, &tables, history).await?;
-    tell_tables(system, reporter, &tables, &published.left_out);
+    let looked = looker(context).look(&mut connection, start == Start::Resume).await?;
+    tell_tables(system, reporter, looked.captured());
     let checkpoint = match (start, known) {
         // The slot's name may have been changed on purpose; everything else was judged to be the same.
         (Start::Resume, Some(checkpoint)) => PostgresCheckpoint { server: server.identity.clone(), ..checkpoint },
         (Start::Resume, None) => return Err(Fault::Protocol("a resume without a checkpoint")),
         (Start::SetUp { slot_exists }, _) => set_up(context, intake, &mut connection, &server, slot_exists).await?,
     };
-    describe_unknown(&mut connection, intake, &tables, &published, &captured).await?;
-    renewed::copy_anew(journal, &system.name, &tables).await?;
-    let command = slot::start_command(&system.slot, checkpoint.flushed, &published.names);
+    describe_unknown(context, intake, &looked.tables).await?;
+    let command = slot::start_command(&system.slot, checkpoint.flushed, &looked.publications);
     let (frames, write) = connection.copy_both(&command).await?;
-    tracing::info!(system = %system.name, from = %checkpoint.flushed, tables = tables.len(), "streaming");
-    Ok(Opened { frames, write, server, seen: (tables, published.left_out), checkpoint })
+    tracing::info!(system = %system.name, from = %checkpoint.flushed, tables = looked.tables.len(), "streaming");
+    Ok(Opened { frames, write, server, looked, checkpoint })
 }
 
 /// So that a table can be named, printed and subscribed to before its first change.
-async fn describe_unknown(
-    connection: &mut Connection,
-    intake: &mut Intake,
-    tables: &[ServerTable],
-    published: &Published,
-    captured: &BTreeSet<TableName>,
-) -> Result<(), Fault> {
-    let comes = |table: &TableName| !published.left_out.iter().any(|(left_out, _)| left_out == table);
-    for table in tables.iter().filter(|table| !captured.contains(&table.name) && comes(&table.name)) {
-        if let Some(shape) = catalogue::shape(connection, &table.name).await? {
-            intake.describe(&shape).await?;
-        }
+async fn describe_unknown(context: &Context, intake: &mut Intake, tables: &[ServerTable]) -> Result<(), Fault> {
+    let schemas = context.journal.current_schemas();
+    let is_known = |table: &ServerTable| {
+        schemas.iter().any(|schema| schema.system == context.system.name && schema.name == table.name)
+    };
+    for table in tables.iter().filter(|table| publication::carries(table) && !is_known(table)) {
+        intake.describe(&table.shape).await?;
     }
     Ok(())
+}
+
+fn looker(context: &Context) -> Looker {
+    let Context { system, journal, reporter, .. } = context;
+    Looker { system: system.clone(), journal: journal.clone(), reporter: reporter.clone() }
 }
 
 async fn set_up(
@@ -168,36 +160,4 @@ async fn record(context: &Context, intake: &mut Intake, checkpoint: &PostgresChe
             return Err(Fault::Journal(Error::Stopped(problem)));
         }
     }
-}
-
-/// The tables that the journal knows, but for those whose names other tables have now, which were never in a publication.
-pub fn captured(journal: &Journal, system: &PostgresSystem, tables: &[ServerTable]) -> BTreeSet<TableName> {
-    let renewed = renewed::renewed(journal, &system.name, tables);
-    let ours = journal.current_schemas().into_iter().filter(|schema| schema.system == system.name);
-    ours.map(|schema| schema.name.clone()).filter(|name| !renewed.contains(name)).collect()
-}
-
-pub fn tell_tables(
-    system: &PostgresSystem,
-    reporter: &Reporter,
-    tables: &[ServerTable],
-    left_out: &[(TableName, Problem)],
-) {
-    if tables.is_empty() {
-        tracing::warn!(system = %system.name, "no table of the database is configured: nothing will be captured");
-    }
-    for table in tables.iter().filter(|table| table.identity == Identity::Nothing) {
-        let table = &table.name;
-        tracing::warn!(system = %system.name, %table, "no replica identity: only inserts and truncates are captured");
-    }
-    for (table, problem) in left_out {
-        tracing::error!(system = %system.name, %table, %problem, "table halted");
-    }
-    let halt = |name: &TableName| left_out.iter().find(|(table, _)| table == name).map(|(_, problem)| problem.clone());
-    let captured = |table: &ServerTable| CapturedTable {
-        name: table.name.clone(),
-        identity: table.identity,
-        halt: halt(&table.name),
-    };
-    reporter.tables(tables.iter().map(captured).collect());
 }

@@ -1,23 +1,18 @@
-//! A second connection beside the stream: primary keys when asked, what the server retains for our slot, whether the
-//! publications still carry the configured tables, and whether a copied one has got columns.
+//! A second connection beside the stream: a look at one table when the stream asks for it, and every few seconds at all of
+//! them, at the publications and at what the server retains for our slot.
 //!
 //! A task of its own, so that it also looks while the stream waits for the journal. It reconnects by itself; a question
 //! waits for its answer meanwhile, and the stream with it. A table that is new, or whose identity changed, moves into its
 //! publication here: the stream goes on and carries it from that moment.
 
-use super::added;
+use super::catalogue::ServerTable;
 use super::fault::{Fault, chain};
-use super::publication::{self, History};
-use super::renewed;
-use super::session::{captured, tell_tables};
+use super::look::{Looker, tell_tables};
 use super::simple_query::{Connection, Purpose, literal};
-use super::tables::{self, ServerTable};
 use crate::config::PostgresSystem;
-use crate::journal::Journal;
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
-use crate::model::problem::Problem;
-use crate::source::status::Reporter;
+use crate::source::status::{CapturedTable, Reporter};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -36,29 +31,22 @@ pub struct Side {
 
 struct Question {
     table: TableName,
-    answer: oneshot::Sender<Vec<String>>,
+    answer: oneshot::Sender<Option<ServerTable>>,
 }
 
 /// What the task works with.
 struct Watch {
-    system: PostgresSystem,
-    journal: Journal,
-    reporter: Reporter,
-    /// The configured tables, and those of them that the publications leave out, as the status has them.
-    seen: (Vec<ServerTable>, Vec<(TableName, Problem)>),
+    looker: Looker,
+    /// As the status has them.
+    told: Vec<CapturedTable>,
 }
 
 impl Side {
-    /// `seen`: the configured tables, and those of them that the publications leave out.
-    pub fn spawn(
-        system: PostgresSystem,
-        journal: Journal,
-        reporter: Reporter,
-        seen: (Vec<ServerTable>, Vec<(TableName, Problem)>),
-    ) -> Self {
+    /// `told`: the tables as the status has them.
+    pub fn spawn(looker: Looker, told: Vec<CapturedTable>) -> Self {
         let (questions, asked) = mpsc::channel(1);
-        let answer_max = system.endpoint.silence_max;
-        let watch = Watch { system, journal, reporter, seen };
+        let answer_max = looker.system.endpoint.silence_max;
+        let watch = Watch { looker, told };
         Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
 
@@ -67,11 +55,11 @@ impl Side {
         (&mut self.task).await.unwrap_or(Fault::Closed)
     }
 
-    /// The columns of a table's primary key; none without one.
+    /// The table as it is now, after whatever is another than before was kept and is durable; `None` when it is gone.
     ///
     /// # Errors
     /// [`Fault::Closed`] when the task is gone, [`Fault::Silent`] when there is no connection to ask over.
-    pub async fn primary_key(&self, table: TableName) -> Result<Vec<String>, Fault> {
+    pub async fn look_at(&self, table: TableName) -> Result<Option<ServerTable>, Fault> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
             self.questions.send(Question { table, answer }).await.map_err(|_| Fault::Closed)?;
@@ -90,7 +78,7 @@ impl Watch {
                 Ok(never) => match never {},
                 Err(halt @ Fault::Halt(_)) => return halt,
                 Err(fault) => {
-                    tracing::debug!(system = %self.system.name, error = chain(&fault), "the side connection broke");
+                    tracing::debug!(system = %self.looker.system.name, error = chain(&fault), "the side connection broke");
                 }
             }
             sleep(RECONNECT).await;
@@ -102,41 +90,37 @@ impl Watch {
         asked: &mut mpsc::Receiver<Question>,
         open_question: &mut Option<Question>,
     ) -> Result<Infallible, Fault> {
-        let mut connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
+        let mut connection = Connection::open(&self.looker.system.endpoint, Purpose::Queries).await?;
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if let Some(question) = open_question.as_ref() {
-                let columns = tables::primary_key(&mut connection, &question.table).await?;
+                let found = self.looker.look_at(&mut connection, &question.table).await?;
                 if let Some(question) = open_question.take() {
                     // Nobody waits any more when the stream has ended.
-                    let _ = question.answer.send(columns);
+                    let _ = question.answer.send(found);
                 }
             }
             tokio::select! {
                 question = asked.recv() => *open_question = Some(question.ok_or(Fault::Closed)?),
                 _ = poll.tick() => {
-                    look_at_slot(&mut connection, &self.system, &self.reporter).await?;
+                    let Looker { system, reporter, .. } = &self.looker;
+                    look_at_slot(&mut connection, system, reporter).await?;
                     self.look_at_tables(&mut connection).await?;
-                    added::copy_again(&mut connection, &self.journal, &self.system.name).await?;
                 }
             }
         }
     }
 
     async fn look_at_tables(&mut self, connection: &mut Connection) -> Result<(), Fault> {
-        let tables = tables::configured(connection, &self.system.tables).await?;
-        let captured = captured(&self.journal, &self.system, &tables);
-        let history = History::Captured(&captured);
-        let left_out = publication::ensure(connection, &self.system, &tables, history).await?.left_out;
-        let seen = (tables, left_out);
-        if seen != self.seen {
-            let (tables, left_out) = &seen;
-            tracing::info!(system = %self.system.name, tables = tables.len(), "the configured tables have changed");
-            tell_tables(&self.system, &self.reporter, tables, left_out);
-            self.seen = seen;
+        let looked = self.looker.look(connection, true).await?;
+        let captured = looked.captured();
+        if captured != self.told {
+            let Looker { system, reporter, .. } = &self.looker;
+            tracing::info!(system = %system.name, tables = captured.len(), "the configured tables have changed");
+            tell_tables(system, reporter, captured.clone());
+            self.told = captured;
         }
-        renewed::copy_anew(&self.journal, &self.system.name, &self.seen.0).await?;
         Ok(())
     }
 }

@@ -210,6 +210,12 @@ impl Server {
         }
     }
 
+    /// Holds `data`.
+    #[allow(dead_code, reason = "not for the crate's own tests")]
+    pub fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("socket")
     }

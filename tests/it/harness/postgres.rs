@@ -23,7 +23,6 @@ pub const USER: &str = "tailwater";
 /// Of [`USER`]. Peculiar, so that a test can look for it in logs; with characters that need care in a connection string.
 pub const PASSWORD: &str = "s3cret pa'ss\\wörd/%40";
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 
@@ -53,12 +52,42 @@ const ROLES: [&str; 4] = [
     "CREATE DATABASE erp OWNER erp",
 ];
 
+/// The server's major version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Version {
+    V15,
+    V17,
+    V18,
+}
+
+impl Version {
+    /// 15 is the system's own; `deploy/servers.sh` unpacks the others.
+    fn programs(self) -> PathBuf {
+        let unpacked = |name: &str| unpacked_servers().join(name).join("bin");
+        match self {
+            Self::V15 => "/usr/lib/postgresql/15/bin".into(),
+            Self::V17 => unpacked("postgresql-17"),
+            Self::V18 => unpacked("postgresql-18"),
+        }
+    }
+}
+
+/// As `deploy/servers.sh` says.
+fn unpacked_servers() -> PathBuf {
+    match (std::env::var("TAILWATER_SERVERS"), rustix::process::getuid().is_root()) {
+        (Ok(place), _) => place.into(),
+        (Err(_), true) => "/var/cache/tailwater/servers".into(),
+        (Err(_), false) => Path::new(&std::env::var("HOME").unwrap_or_default()).join(".cache/tailwater/servers"),
+    }
+}
+
 /// A row as the server prints it; `None` is null.
 pub type TextRow = Vec<Option<String>>;
 
 pub struct Postgres {
     dir: TempDir,
     port: u16,
+    version: Version,
     server: Option<Child>,
     /// Keeps the copied-from cluster for the next server of this process.
     _template: Arc<Template>,
@@ -82,7 +111,7 @@ impl Postgres {
     }
 
     pub async fn start_another_with(settings: &str) -> Self {
-        Self::from_template(Arc::new(Template::make()), settings).await
+        Self::from_template(Arc::new(Template::make(Version::V15)), settings).await
     }
 
     /// With lines for `postgresql.conf` beside the usual ones.
@@ -90,10 +119,18 @@ impl Postgres {
         Self::from_template(Template::shared(), settings).await
     }
 
+    pub async fn of_version(version: Version) -> Self {
+        match version {
+            Version::V15 => Self::start().await,
+            _ => Self::from_template(Arc::new(Template::make(version)), "").await,
+        }
+    }
+
     async fn from_template(template: Arc<Template>, settings: &str) -> Self {
+        let version = template.version;
         let dir = scratch();
         copy_tree(&template.data(), &dir.path().join("data"));
-        let mut postgres = Self { dir, port: free_port(), server: None, _template: template };
+        let mut postgres = Self { dir, port: free_port(), version, server: None, _template: template };
         postgres.configure(settings);
         postgres.up().await;
         let maintenance = postgres.socket().connect("postgres", "postgres").await.expect("the server is up");
@@ -158,10 +195,10 @@ impl Postgres {
     pub async fn up(&mut self) {
         let log =
             fs::File::options().create(true).append(true).open(self.log_path()).expect("the scratch directory is ours");
-        let mut command = as_server_user("postgres");
+        let mut command = as_server_user(self.version, "postgres");
         command.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string()).arg("-k").arg(self.dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.server = Some(command.spawn().expect("PostgreSQL 15 is installed"));
+        self.server = Some(command.spawn().expect("deploy/servers.sh has installed it"));
         let socket = self.socket();
         eventually("PostgreSQL starts", START_WITHIN, async || {
             socket.connect("postgres", "postgres").await.map(drop).map_err(|error| format!("{error:?}\n{}", self.log()))
@@ -279,31 +316,34 @@ pub fn free_port() -> u16 {
 }
 
 /// An initdb'ed cluster, made once for all servers that live at the same time.
-struct Template(TempDir);
+struct Template {
+    dir: TempDir,
+    version: Version,
+}
 
 impl Template {
     fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Template>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let made = Arc::new(Self::make());
+            let made = Arc::new(Self::make(Version::V15));
             *shared = Arc::downgrade(&made);
             made
         })
     }
 
-    fn make() -> Self {
-        let template = Self(scratch());
-        let mut command = as_server_user("initdb");
+    fn make(version: Version) -> Self {
+        let template = Self { dir: scratch(), version };
+        let mut command = as_server_user(version, "initdb");
         command.arg("-D").arg(template.data());
         command.args(["-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust", "--no-sync"]);
-        let output = command.output().expect("PostgreSQL 15 is installed");
+        let output = command.output().expect("deploy/servers.sh has installed it");
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         template
     }
 
     fn data(&self) -> PathBuf {
-        self.0.path().join("data")
+        self.dir.path().join("data")
     }
 }
 
@@ -315,8 +355,8 @@ fn scratch() -> TempDir {
     dir
 }
 
-fn as_server_user(program: &str) -> Command {
-    let mut command = Command::new(Path::new(BIN).join(program));
+fn as_server_user(version: Version, program: &str) -> Command {
+    let mut command = Command::new(version.programs().join(program));
     if let Some((user, group)) = server_user() {
         command.uid(user).gid(group);
     }

@@ -10,6 +10,7 @@ use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::schema::{SchemaId, TableSchema, TableShape};
 use crate::source::mysql::catalogue;
 use crate::source::mysql::connection::literal;
+use crate::source::mysql::define::MOVED;
 use crate::source::mysql::encode::ChunkEncoder;
 use crate::source::mysql::fault::Fault;
 use futures_util::StreamExt;
@@ -150,7 +151,8 @@ impl Worker {
     /// Somebody dropped or renamed the table since this copy began. What was asked for before the place is durable: the stream
     /// waits for it.
     fn was_replaced(&self, record: &CopyRecord) -> bool {
-        let is_this = |known: CopyRecord| known.copy == record.copy && known.state == CopyState::Running;
+        let is_this =
+            |known: CopyRecord| known.copy == record.copy && known.state == CopyState::Running && known.why == MOVED;
         self.asked_anew(record).is_some_and(is_this)
     }
 

@@ -94,8 +94,9 @@ async fn a_table_may_change_its_shape_between_any_two_rows_and_a_truncate_is_a_c
             server.execute(sql).await;
         }
         let seen = attached.level(&server).await;
-        let rows: Vec<_> =
-            seen.iter().map(|seen| (seen.op, json!(seen.after.as_ref().or(seen.before.as_ref())))).collect();
+        // Beside them the table is copied again after each ALTER.
+        let rows = seen.iter().filter(|seen| seen.op != Op::Read);
+        let rows: Vec<_> = rows.map(|seen| (seen.op, json!(seen.after.as_ref().or(seen.before.as_ref())))).collect();
         assert_eq!(
             rows,
             [

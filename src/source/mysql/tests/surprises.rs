@@ -25,17 +25,8 @@ async fn what_a_session_logs_in_its_own_way_halts() {
     for kind in [Kind::Mysql, Kind::Mariadb] {
         let insert = "INSERT INTO t VALUES (1, 1, '')";
         for (statements, code) in [
-            (vec!["SET binlog_format = 'STATEMENT'", insert], code::STATEMENT_LOGGED),
             (vec!["SET binlog_row_image = 'MINIMAL'", insert, "UPDATE t SET n = 2"], code::ROWS_INCOMPLETE),
             (vec!["XA START 'x'", insert, "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"], code::TWO_PHASE),
-            (
-                vec![
-                    "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10))",
-                    "INSERT INTO p VALUES (1)",
-                    "ALTER TABLE p TRUNCATE PARTITION a",
-                ],
-                code::ROWS_REMOVED,
-            ),
         ] {
             assert_eq!(halt_of(kind, &[], &statements).await, code, "{kind:?} {statements:?}");
         }

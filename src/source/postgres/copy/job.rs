@@ -8,8 +8,8 @@ use crate::journal::{CopyProgress, CopyRecord, CopyState};
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::TableName;
 use crate::model::schema::TableSchema;
-use crate::source::postgres::publication;
 use crate::source::postgres::simple_query::Connection;
+use crate::source::postgres::{catalogue, publication};
 use std::sync::Arc;
 use tokio::time::sleep;
 
@@ -73,12 +73,12 @@ impl Worker {
     /// Waits until a copy of the table can begin; gives which table has the name now. A copy of what the stream does not bring
     /// would be stale from its end on.
     async fn fit_to_begin(&self, connection: &mut Connection, table: &TableName) -> Result<String, Trouble> {
-        let relation = table::relation(connection, table).await?;
-        if !publication::carries(connection, &self.system, table).await? {
+        let found = catalogue::read_one(connection, &self.system, table).await?;
+        let Some(found) = found.filter(publication::carries) else {
             return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
-        }
+        };
         self.outlive_writers(connection, table).await?;
-        Ok(relation)
+        Ok(found.relation().to_string())
     }
 
     /// Who wrote to the table before it joined the publication is not in the stream, even if it commits later: a copy has to

@@ -5,6 +5,7 @@ use super::pair::{self, Pair};
 use super::snapshot::Snapshot;
 use super::table::{self, Locked};
 use super::{TRIES, Trouble, Worker};
+use crate::config::PostgresSystem;
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
 use crate::model::schema::{TableSchema, TableShape};
@@ -64,7 +65,7 @@ impl Worker {
             connection.query(BEGIN).await?;
             lock(connection, table).await?;
             let (snapshot, log_end) = snapshot(connection).await?;
-            let locked = look(connection, table).await?;
+            let locked = look(connection, &self.system, table).await?;
             if log_end.bytes_since(*self.received.borrow()) > NEAR_BYTES {
                 connection.query("COMMIT").await?;
                 self.come_near(table, log_end).await?;
@@ -120,7 +121,7 @@ impl Worker {
             }
             sleep(Duration::from_millis(1)).await;
         }
-        let locked = look(connection, table).await?;
+        let locked = look(connection, &self.system, table).await?;
         let held = self.hold(Place::Before(pair.consistent_point)).await?;
         drop(pair);
         self.standing(locked, held).await
@@ -162,8 +163,8 @@ async fn lock(connection: &mut Connection, table: &TableName) -> Result<(), Trou
     if table::lock(connection, table).await? { Ok(()) } else { Err(gone(table)) }
 }
 
-async fn look(connection: &mut Connection, table: &TableName) -> Result<Locked, Trouble> {
-    table::look(connection, table).await?.ok_or_else(|| gone(table))
+async fn look(connection: &mut Connection, system: &PostgresSystem, table: &TableName) -> Result<Locked, Trouble> {
+    table::look(connection, system, table).await?.ok_or_else(|| gone(table))
 }
 
 fn gone(table: &TableName) -> Trouble {

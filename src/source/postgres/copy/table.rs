@@ -1,5 +1,6 @@
 //! The table under copy as the server has it inside the copy's transaction, and the SQL that reads its next rows.
 
+use crate::config::PostgresSystem;
 use crate::model::name::TableName;
 use crate::model::schema::TableShape;
 use crate::source::postgres::catalogue;
@@ -18,19 +19,11 @@ pub struct Locked {
     pub rows_estimate: u64,
 }
 
-/// The index behind the identity in its own order, whether the table has partitions, how many rows it should have.
-const LOOK: &str = "SELECT c.relkind = 'p', GREATEST(c.reltuples, 0)::int8, \
-     (SELECT string_agg(a.attname, E'\\x01' ORDER BY k.place) FROM pg_catalog.pg_index i \
-         CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum \
-         WHERE i.indrelid = c.oid AND k.place <= i.indnkeyatts AND CASE c.relreplident \
-         WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary AND i.indimmediate END), \
-     (SELECT SUM(GREATEST(p.reltuples, 0))::int8 FROM pg_catalog.pg_partition_tree(c.oid) t \
-         JOIN pg_catalog.pg_class p ON p.oid = t.relid WHERE t.isleaf), c.oid \
-     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
-
-/// Between the names of a key's columns; no identifier holds it in practice, and a wrong split would name no column.
-const SEPARATOR: char = '\u{1}';
+const ROWS: &str = "SELECT GREATEST(c.reltuples, 0)::int8, \
+     (WITH RECURSIVE tree(oid) AS (SELECT c.oid UNION ALL SELECT h.inhrelid FROM tree \
+         JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.oid) \
+      SELECT SUM(GREATEST(p.reltuples, 0))::int8 FROM tree JOIN pg_catalog.pg_class p ON p.oid = tree.oid \
+      WHERE p.relkind = 'r') FROM pg_catalog.pg_class c WHERE c.oid = ";
 
 /// The transactions that hold a writer's lock on the table or a partition of it.
 ///
@@ -51,21 +44,6 @@ pub async fn writers(connection: &mut Connection, table: &TableName) -> Result<B
     connection.query(&sql).await?.iter().map(|row| row.some(0)).collect()
 }
 
-/// As [`Locked::relation`]; empty when it is gone.
-///
-/// # Errors
-/// Those of the connection.
-pub async fn relation(connection: &mut Connection, table: &TableName) -> Result<String, Fault> {
-    let sql = format!(
-        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {} AND c.relname = {}",
-        literal(&table.schema),
-        literal(&table.table)
-    );
-    let rows = connection.query(&sql).await?;
-    Ok(rows.first().and_then(|row| row.text(0)).unwrap_or_default().to_owned())
-}
-
 /// Locks the table as gently as there is; false when it is gone. A lock takes no snapshot: asked for first in a transaction,
 /// whatever was altered, rewritten or truncated before is seen by the snapshot that comes then, and nothing can be after.
 /// (Tables rewritten or truncated behind a snapshot look empty to it: manual, "MVCC Caveats".)
@@ -83,14 +61,17 @@ pub async fn lock(connection: &mut Connection, table: &TableName) -> Result<bool
 ///
 /// # Errors
 /// Those of the connection.
-pub async fn look(connection: &mut Connection, table: &TableName) -> Result<Option<Locked>, Fault> {
-    let sql = format!("{LOOK} WHERE n.nspname = {} AND c.relname = {}", literal(&table.schema), literal(&table.table));
-    let rows = connection.query(&sql).await?;
-    let (Some(row), Some(shape)) = (rows.first(), catalogue::shape(connection, table).await?) else { return Ok(None) };
-    let key = row.text(2).map(|names| names.split(SEPARATOR).map(str::to_owned).collect()).unwrap_or_default();
-    let partitioned = row.is_true(0);
-    let rows_estimate = row.parse(if partitioned { 3 } else { 1 })?.unwrap_or_default();
-    Ok(Some(Locked { shape, relation: row.some(4)?, key, partitioned, rows_estimate }))
+pub async fn look(
+    connection: &mut Connection,
+    system: &PostgresSystem,
+    table: &TableName,
+) -> Result<Option<Locked>, Fault> {
+    let Some(found) = catalogue::read_one(connection, system, table).await? else { return Ok(None) };
+    let rows = connection.query(&format!("{ROWS}{}", found.relation())).await?;
+    let row = rows.first().ok_or(Fault::Protocol("an empty answer"))?;
+    let rows_estimate = row.parse(usize::from(found.partitioned))?.unwrap_or_default();
+    let (relation, partitioned) = (found.relation().to_string(), found.partitioned);
+    Ok(Some(Locked { shape: found.shape, relation, key: found.key, partitioned, rows_estimate }))
 }
 
 impl Locked {

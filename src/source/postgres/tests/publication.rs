@@ -4,14 +4,14 @@ use super::*;
 use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::schema::Identity;
+use crate::source::postgres::catalogue;
 use crate::source::postgres::publication::{History, ensure};
-use crate::source::postgres::{catalogue, tables};
 use std::collections::BTreeSet;
 
 async fn reconcile(system: &PostgresSystem, history: History<'_>) -> Result<Vec<String>, Fault> {
     let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
-    let tables = tables::configured(&mut connection, &system.tables).await?;
-    Ok(ensure(&mut connection, system, &tables, history).await?.names)
+    let seen = catalogue::read(&mut connection, system).await?;
+    Ok(ensure(&mut connection, system, &seen, history).await?.names)
 }
 
 async fn published(server: &TestServer, name: &str) -> String {
@@ -32,8 +32,9 @@ async fn a_deferrable_primary_key_is_no_identity_and_the_applications_update_goe
     assert_eq!((published(&server, MAIN).await.as_str(), published(&server, INSERTS).await.as_str()), ("", "late"));
     server.sql("UPDATE late SET n = 2; DELETE FROM late").await;
     let mut connection = Connection::open(&server.system().endpoint, Purpose::Queries).await.expect("in");
-    let shape = catalogue::shape(&mut connection, &TableName::new("public", "late")).await.expect("asked");
-    assert_eq!(shape.expect("there").identity, Identity::Nothing, "as the stream's Relation message says it");
+    let found = catalogue::read_one(&mut connection, &server.system(), &TableName::new("public", "late")).await;
+    let found = found.expect("asked").expect("there");
+    assert_eq!(found.identity(), Identity::Nothing, "as the stream's Relation message says it");
 }
 
 #[tokio::test]
@@ -76,12 +77,9 @@ async fn a_primary_key_is_found_in_key_order_also_under_full_identity() {
         )
         .await;
     let mut connection = Connection::open(&server.system().endpoint, Purpose::Queries).await.expect("in");
-    let key = tables::primary_key(&mut connection, &TableName::new("public", "t")).await.expect("an answer");
-    assert_eq!(key, ["a", "c"]);
-    let key = tables::primary_key(&mut connection, &TableName::new("public", "bare")).await.expect("an answer");
-    assert!(key.is_empty());
-    let found = tables::configured(&mut connection, &server.system().tables).await.expect("tables");
-    assert_eq!(found.iter().map(|table| table.identity).collect::<Vec<_>>(), [Identity::Nothing, Identity::Full]);
+    let found = catalogue::read(&mut connection, &server.system()).await.expect("tables").tables;
+    let seen: Vec<_> = found.iter().map(|table| (table.identity(), table.key.join(" "))).collect();
+    assert_eq!(seen, [(Identity::Nothing, String::new()), (Identity::Full, "a c".to_owned())]);
 }
 
 #[tokio::test]

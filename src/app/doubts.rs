@@ -1,0 +1,53 @@
+//! What the sources know against a table that a target takes for ready: a copy is wanted because its rows may have changed
+//! without an event, or its changes do not come. The target learns of the first only where the copy begins.
+
+use crate::deliver::target::table::Source;
+use crate::journal::{CopyRecord, Journal};
+use crate::model::name::SystemName;
+use crate::model::position::Sequence;
+use crate::model::problem::Problem;
+use crate::source::status::SourceStatus;
+use std::collections::HashMap;
+use tokio::sync::watch;
+
+pub(super) struct Doubts {
+    copies: HashMap<Source, CopyRecord>,
+    halts: HashMap<Source, Problem>,
+}
+
+/// Why a table that seems to be ready is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It is to be copied again.
+    CopyWanted,
+    Halted(Problem),
+}
+
+impl Doubts {
+    pub fn new(journal: &Journal, sources: &[watch::Receiver<SourceStatus>]) -> Self {
+        let copies = journal.copies().into_iter().filter(|copy| copy.anew || !copy.why.is_empty());
+        let copies = copies.map(|copy| (named(&copy.system, &copy.table), copy)).collect();
+        let mut halts = HashMap::new();
+        for status in sources {
+            let status = status.borrow();
+            for table in status.tables.iter() {
+                halts.extend(table.halt.clone().map(|halt| (named(&status.system, &table.name), halt)));
+            }
+        }
+        Self { copies, halts }
+    }
+
+    /// Of a table at a target that has applied everything up to `sequence`.
+    pub fn of(&self, source: &Source, sequence: Sequence) -> Option<Doubt> {
+        if let Some(problem) = self.halts.get(source) {
+            return Some(Doubt::Halted(problem.clone()));
+        }
+        // Its begin, if it has begun, is not applied yet.
+        let is_wanted = |copy: &CopyRecord| copy.anew || copy.begin == Sequence::ZERO || copy.begin > sequence;
+        self.copies.get(source).filter(|copy| is_wanted(copy)).map(|_| Doubt::CopyWanted)
+    }
+}
+
+fn named(system: &SystemName, table: &crate::model::name::TableName) -> Source {
+    Source { system: system.clone(), name: table.clone() }
+}
