@@ -118,6 +118,16 @@ fn harms() -> Vec<Harm> {
             Some("rolled back to a savepoint"),
         ),
         harm(
+            "shadowed",
+            &["CREATE TABLE shadowed (id int PRIMARY KEY, n int)", "INSERT INTO shadowed VALUES (1, 1)"],
+            &[
+                "SET binlog_format = 'STATEMENT'",
+                "CREATE TEMPORARY TABLE shadowed (id int PRIMARY KEY, n int)",
+                "TRUNCATE TABLE shadowed",
+            ],
+            Some("temporary table"),
+        ),
+        harm(
             "procedures",
             &["CREATE TABLE procedures (id int PRIMARY KEY, n int)"],
             &["CREATE PROCEDURE p() START TRANSACTION", "INSERT INTO procedures VALUES (1, 1)"],

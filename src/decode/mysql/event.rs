@@ -59,6 +59,15 @@ pub struct Header {
     pub size: u32,
     /// The low half of where the event ends in its file; 0 for one that is in no file.
     pub end: u32,
+    pub flags: u16,
+}
+
+impl Header {
+    /// Whether the statement in it concerns temporary tables, which have their names to themselves (LOG_EVENT_THREAD_SPECIFIC_F
+    /// in both servers' sources; seen set for TRUNCATE of a temporary table, and not for one of a base table).
+    pub fn uses_temporary_tables(&self) -> bool {
+        self.flags & 0x4 != 0
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -208,7 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn header(kind: u8) -> Header {
-        Header { kind, timestamp: 0, server_id: 1, size: 0, end: 0 }
+        Header { kind, timestamp: 0, server_id: 1, size: 0, end: 0, flags: 0 }
     }
 
     #[test]

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_id_takes_its_server_from_the_header() {
-        let header = Header { kind: kind::GTID, timestamp: 0, server_id: 7, size: 0, end: 0 };
+        let header = Header { kind: kind::GTID, timestamp: 0, server_id: 7, size: 0, end: 0, flags: 0 };
         let mut body = 100_u64.to_le_bytes().to_vec();
         body.extend([3, 0, 0, 0, STANDALONE | 4]);
         let Ok(Event::Gtid(event)) = Event::parse(&header, &body) else { panic!("no GTID event") };

@@ -133,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn rows(kind: u8, body: &[u8]) -> Option<Rows<'_>> {
-        let header = Header { kind, timestamp: 0, server_id: 1, size: 0, end: 0 };
+        let header = Header { kind, timestamp: 0, server_id: 1, size: 0, end: 0, flags: 0 };
         match Event::parse(&header, body) {
             Ok(Event::Rows(rows)) => Some(rows),
             _ => None,

@@ -260,7 +260,8 @@ impl Assembly {
             Statement::Definition(definition) => {
                 // Whatever the log cannot say of a table may be another from here on.
                 self.tables.clear();
-                return Ok(Step::Define(definition));
+                let shadowed = header.uses_temporary_tables();
+                return Ok(Step::Define(if shadowed { definition.beside_temporary_tables() } else { definition }));
             }
             Statement::Changes(_) => return Ok(Step::Changes),
             Statement::Unknown(mentions) => {

@@ -87,6 +87,7 @@ impl Dump {
             server_id: header.server_id(),
             size: header.event_size(),
             end: header.log_pos(),
+            flags: header.flags_raw(),
         };
         let is_checked = header.kind != kind::FORMAT_DESCRIPTION;
         if let (Some(checksum), true) = (event.checksum(), is_checked)

@@ -148,7 +148,9 @@ impl Stream<'_> {
     /// A first description that is what the look at the start of the session saw, is it. Any other one follows something that
     /// was done to the table, so the table is looked at again before its rows come.
     async fn shape(&mut self, relation: &Relation<'_>, name: &TableName) -> Result<TableShape, Fault> {
-        if let Some(looked) = self.as_looked.remove(&relation.id) {
+        // One that was not told apart then may be by now.
+        let looked = self.as_looked.remove(&relation.id).filter(|looked| looked.unfit.is_none());
+        if let Some(looked) = looked {
             let judged = judge(relation, Some(&looked));
             let shape = types::shape(relation, self.assembly.types(), judged.as_ref());
             if shape == looked.shape {

@@ -105,6 +105,8 @@ pub enum Rewrite {
     VersioningChanged,
     #[error("ALTER IGNORE may have removed rows")]
     RowsIgnored,
+    #[error("TRUNCATE may have meant a temporary table of that name")]
+    Temporary,
     #[error("the table was repaired")]
     Repaired,
     #[error("the table was filled by the statement that made it")]
@@ -149,6 +151,18 @@ pub struct Definition {
     pub effects: Vec<(Target, Effect)>,
     /// Row events follow in the same transaction: MySQL's CREATE TABLE … SELECT.
     pub opens: bool,
+}
+
+impl Definition {
+    /// The session had temporary tables: a TRUNCATE may have emptied one of these, and not the table of that name.
+    pub fn beside_temporary_tables(mut self) -> Self {
+        for (_, effect) in &mut self.effects {
+            if *effect == Effect::Truncated {
+                *effect = Effect::Rewritten(Rewrite::Temporary);
+            }
+        }
+        self
+    }
 }
 
 impl Statement {
