@@ -1,18 +1,19 @@
 //! What the sources know against a table that a target takes for ready: a copy is wanted because its rows may have changed
-//! without an event, or its changes do not come. The target learns of the first only where the copy begins.
+//! without an event, or its changes do not come: it is halted, or its source is. The target learns of the first only where the copy begins.
 
 use crate::deliver::target::table::Source;
 use crate::journal::{CopyRecord, Journal};
 use crate::model::name::SystemName;
 use crate::model::position::Sequence;
 use crate::model::problem::Problem;
-use crate::source::status::SourceStatus;
+use crate::source::status::{SourceStatus, State};
 use std::collections::HashMap;
 use tokio::sync::watch;
 
 pub(super) struct Doubts {
     copies: HashMap<Source, CopyRecord>,
     halts: HashMap<Source, Problem>,
+    halted_sources: HashMap<SystemName, Problem>,
 }
 
 /// Why a table that seems to be ready is not.
@@ -27,19 +28,23 @@ impl Doubts {
     pub fn new(journal: &Journal, sources: &[watch::Receiver<SourceStatus>]) -> Self {
         let copies = journal.copies().into_iter().filter(|copy| copy.anew || !copy.why.is_empty());
         let copies = copies.map(|copy| (named(&copy.system, &copy.table), copy)).collect();
-        let mut halts = HashMap::new();
+        let (mut halts, mut halted_sources) = (HashMap::new(), HashMap::new());
         for status in sources {
             let status = status.borrow();
+            if let State::Halted(problem) = &status.state {
+                halted_sources.insert(status.system.clone(), problem.clone());
+            }
             for table in status.tables.iter() {
                 halts.extend(table.halt.clone().map(|halt| (named(&status.system, &table.name), halt)));
             }
         }
-        Self { copies, halts }
+        Self { copies, halts, halted_sources }
     }
 
     /// Of a table at a target that has applied everything up to `sequence`.
     pub fn of(&self, source: &Source, sequence: Sequence) -> Option<Doubt> {
-        if let Some(problem) = self.halts.get(source) {
+        let halt = self.halts.get(source).or_else(|| self.halted_sources.get(&source.system));
+        if let Some(problem) = halt {
             return Some(Doubt::Halted(problem.clone()));
         }
         // Its begin, if it has begun, is not applied yet.

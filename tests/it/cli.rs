@@ -196,7 +196,7 @@ async fn check_finds_what_is_wrong_before_the_start_and_what_halted_after_it() {
 
     // The side connection notices within its ten seconds.
     postgres.execute("ALTER PUBLICATION tailwater_erp DROP TABLE orders").await;
-    eventually("the source halts", WITHIN, async || {
+    eventually("the table halts", WITHIN, async || {
         let output = tailwater.cli(&["check", "--json"]);
         let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
         let halted = find(&report, "TW-SRC-016");

@@ -97,7 +97,7 @@ codes! {
         what: "a publication no longer carries all changes of the captured tables",
         why: "Somebody removed a table, an operation, rows or columns from it. Changes since then are not in the stream.",
         evidence: "SELECT * FROM pg_publication_tables; SELECT * FROM pg_publication;",
-        next: "Undo it with the SQL in the message, restart, and take new copies of these tables downstream: what they wrote in between is lost to the stream.",
+        next: "Run the SQL in the message. Tailwater notices within 10 s and copies these tables again by itself. (At the first start: then restart.)",
     }
     LOG_REMOVED = "TW-SRC-017" {
         what: "the server no longer has the WAL that the stream needs",
@@ -191,7 +191,7 @@ codes! {
     }
     TABLE_NOT_LOGGED = "TW-SRC-032" {
         what: "a table that a pattern selects cannot be captured",
-        why: "Unlogged and foreign tables do not write the log that changes are read from.",
+        why: "Unlogged and foreign tables, and partitions that are so, do not write the log that changes are read from.",
         evidence: "SELECT relkind, relpersistence FROM pg_class;",
         next: "For an unlogged table, run the SQL in the finding; capture a foreign table where it lives; or exclude it in the config.",
     }

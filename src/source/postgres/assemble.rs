@@ -20,6 +20,8 @@ pub struct Assembly {
     /// What committed before it is journaled already.
     journaled: Lsn,
     relations: HashMap<u32, Captured>,
+    /// Until a row comes.
+    described: Option<u32>,
     types: TypeNames,
     open: Option<Open>,
     chunk: ChunkEncoder,
@@ -80,6 +82,7 @@ impl Assembly {
         Self {
             journaled,
             relations: HashMap::new(),
+            described: None,
             types: TypeNames::default(),
             open: None,
             chunk: ChunkEncoder::default(),
@@ -110,6 +113,12 @@ impl Assembly {
     pub fn relation(&mut self, id: u32, plan: Option<TablePlan>) {
         let captured = plan.map_or(Captured::No, |plan| Captured::As(Box::new(Table { plan, noted_by: None })));
         self.relations.insert(id, captured);
+        self.described = Some(id);
+    }
+
+    /// The relation that was described last, if no row has come since.
+    pub fn described_last(&self) -> Option<u32> {
+        self.described
     }
 
     /// # Errors
@@ -163,6 +172,7 @@ impl Assembly {
         encode: impl FnOnce(&mut ChunkEncoder, &TablePlan, u64) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let open = self.open.as_mut().ok_or(Fault::Protocol("a row outside a transaction"))?;
+        self.described = None;
         let captured =
             self.relations.get_mut(&relation).ok_or(Fault::Protocol("a row of a relation never described"))?;
         let Captured::As(table) = captured else { return Ok(()) };

@@ -2,30 +2,27 @@
 //! look before is found and kept.
 //!
 //! Runs at every connect, every few seconds, and for one table whenever the stream describes it in another way. What is kept
-//! and the copies that it makes necessary become durable together, before the stream goes on. Surprise: a table that nothing
-//! is kept of, though the journal has rows of it, is copied again: unknown is not unchanged.
+//! and the copies that it makes necessary (`kept`) become durable before the stream goes on.
 
-use super::catalogue::difference::{self, Kind, Suspicion};
-use super::catalogue::{self, Entry, ServerTable};
+use super::catalogue::{self, ServerTable};
 use super::fault::Fault;
-use super::publication::{self, History};
+use super::kept::Kept;
+use super::publication::{self, History, Refusals};
 use super::simple_query::Connection;
 use crate::config::PostgresSystem;
-use crate::journal::{CatalogueEntry, Journal};
-use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
 use crate::source::status::{CapturedTable, Reporter};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 /// What a look needs beside a connection.
-#[derive(Clone)]
 pub struct Looker {
     pub system: PostgresSystem,
-    pub journal: Journal,
+    pub kept: Kept,
     pub reporter: Reporter,
+    /// Of the looks before.
+    pub refusals: Refusals,
 }
 
 /// What it found.
@@ -43,20 +40,20 @@ impl Looker {
     ///
     /// # Errors
     /// Those of the connection, [`Fault::Journal`], and [`Fault::Halt`] when a publication was changed behind our back.
-    pub async fn look(&self, connection: &mut Connection, resumes: bool) -> Result<Looked, Fault> {
+    pub async fn look(&mut self, connection: &mut Connection, resumes: bool) -> Result<Looked, Fault> {
         let mut seen = catalogue::read(connection, &self.system).await?;
         let captured = self.captured(&seen.tables);
         let history = if resumes { History::Captured(&captured) } else { History::Empty };
-        let published = publication::ensure(connection, &self.system, &seen, history).await?;
+        let published = publication::ensure(connection, &self.system, &seen, history, &mut self.refusals).await?;
         if published.changed {
             seen = catalogue::read(connection, &self.system).await?;
         }
-        self.keep(&seen.tables).await?;
+        self.kept.keep(&seen.tables).await?;
+        self.kept.miss(&seen.tables).await?;
         let mut halted = published.left_out;
         for table in &seen.tables {
             if !halted.iter().any(|(name, _)| *name == table.name) {
-                let unfit = table.unfit.as_ref().map(|unfit| Problem::new(code::IDENTITY_UNFIT, unfit.clone()));
-                halted.extend(unfit.map(|problem| (table.name.clone(), problem)));
+                halted.extend(table.unfit.clone().map(|problem| (table.name.clone(), problem)));
             }
         }
         Ok(Looked { tables: seen.tables, halted, publications: published.names })
@@ -71,52 +68,19 @@ impl Looker {
         connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
         let found = catalogue::read_one(connection, &self.system, table).await?;
         connection.query("COMMIT").await?;
-        self.keep(found.as_slice()).await?;
+        self.kept.keep(found.as_slice()).await?;
         Ok(found)
     }
 
-    /// Tables that the journal knows, but for those whose names other tables have now, which never were in a publication.
+    /// Tables that the journal knows and that were in a publication when they were last seen under their names.
     fn captured(&self, tables: &[ServerTable]) -> BTreeSet<TableName> {
-        let kept = self.journal.catalogue(&self.system.name);
         let is_another = |name: &TableName| {
-            let before = kept.get(name).and_then(|said| Entry::decode(said));
+            let before = self.kept.get(name);
             let now = tables.iter().find(|table| table.name == *name);
-            before.zip(now).is_some_and(|(before, now)| before.relation != now.relation())
+            before.zip(now).is_some_and(|(before, now)| before.away || before.relation != now.relation())
         };
-        self.known().into_iter().filter(|name| !is_another(name)).collect()
+        self.kept.known().into_iter().filter(|name| !is_another(name)).collect()
     }
-
-    fn known(&self) -> BTreeSet<TableName> {
-        let schemas = self.journal.current_schemas().into_iter();
-        schemas.filter(|schema| schema.system == self.system.name).map(|schema| schema.name.clone()).collect()
-    }
-
-    /// Keeps what is another than before. A table that is not in a publication is kept as it was when it last was in one.
-    async fn keep(&self, tables: &[ServerTable]) -> Result<(), Fault> {
-        let (kept, known) = (self.journal.catalogue(&self.system.name), self.known());
-        let mut entries = Vec::new();
-        for table in tables.iter().filter(|table| publication::carries(table)) {
-            let before = kept.get(&table.name);
-            let Some(suspicion) = compare(before, &table.entry, known.contains(&table.name)) else { continue };
-            if let Some(Suspicion { kind, why }) = &suspicion {
-                tracing::warn!(system = %self.system.name, table = %table.name, why, "the table is copied again");
-                self.reporter.copies_again(kind.label());
-            }
-            let copy_again = suspicion.map(|suspicion| suspicion.why);
-            let said = Some(table.entry.encode());
-            entries.push(CatalogueEntry { table: table.name.clone(), said, copy_again });
-        }
-        Ok(self.journal.keep_catalogue(&self.system.name, entries).await?)
-    }
-}
-
-/// `None`: nothing is another than before. Within: why the table has to be copied again, if it has.
-fn compare(before: Option<&Arc<[u8]>>, now: &Entry, is_known: bool) -> Option<Option<Suspicion>> {
-    let Some(kept) = before.and_then(|said| Entry::decode(said)) else {
-        let why = "nothing is known of how it was before".to_owned();
-        return Some(is_known.then_some(Suspicion { kind: Kind::Unknown, why }));
-    };
-    (kept != *now).then(|| difference::between(&kept, now))
 }
 
 impl Looked {

@@ -162,10 +162,13 @@ impl Look<'_> {
 
     /// Updates and deletes that the server has counted tell a table whose copy would go stale from one that only grows.
     fn at_identities(&mut self, tables: &[ServerTable]) {
-        for table in tables.iter().filter(|table| table.identity() == Identity::Nothing) {
+        for table in tables {
             let place = self.place(&table.name);
             if let Some(unfit) = &table.unfit {
-                self.found.push(Finding::error(place, Problem::new(code::IDENTITY_UNFIT, unfit.clone())));
+                self.found.push(Finding::error(place, unfit.clone()));
+                continue;
+            }
+            if table.identity() != Identity::Nothing {
                 continue;
             }
             let writes = table.writes;

@@ -10,8 +10,9 @@ use super::fault::Fault;
 use super::feedback::{self, Feedback};
 use super::identity::{self, Server, Start};
 use super::idle::Idle;
+use super::kept::Kept;
 use super::look::{Looked, Looker, tell_tables};
-use super::publication;
+use super::publication::{self, Refusals};
 use super::side::Side;
 use super::simple_query::{Connection, Purpose, ReadFrames, WriteStream};
 use super::slot;
@@ -39,6 +40,7 @@ pub struct Context {
 struct Opened {
     frames: ReadFrames,
     write: WriteStream,
+    looker: Looker,
     server: Server,
     looked: Looked,
     checkpoint: PostgresCheckpoint,
@@ -49,7 +51,7 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut frames, write, server, looked, checkpoint } = tokio::select! {
+    let Opened { mut frames, write, looker, server, looked, checkpoint } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
@@ -58,7 +60,8 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
     let interval = feedback::interval(server.wal_sender_timeout);
     let mut stream = Stream {
         feedback: Feedback::spawn(write, intake.durable(), interval, context.reporter.clone()),
-        side: Side::spawn(looker(context), looked.captured()),
+        kept: looker.kept.clone(),
+        side: Side::spawn(looker, &looked),
         copier: Copier::spawn(context.system.clone(), context.journal.clone(), context.reporter.clone()),
         selection: &context.system.tables,
         as_looked: looked.by_relation(),
@@ -99,7 +102,8 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let server = identity::read(&mut connection, system, last).await?;
     reporter.log_end(server.flushed);
     let start = identity::judge(&server, known.as_ref())?;
-    let looked = looker(context).look(&mut connection, start == Start::Resume).await?;
+    let mut looker = looker(context);
+    let looked = looker.look(&mut connection, start == Start::Resume).await?;
     tell_tables(system, reporter, looked.captured());
     let checkpoint = match (start, known) {
         // The slot's name may have been changed on purpose; everything else was judged to be the same.
@@ -111,7 +115,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let command = slot::start_command(&system.slot, checkpoint.flushed, &looked.publications);
     let (frames, write) = connection.copy_both(&command).await?;
     tracing::info!(system = %system.name, from = %checkpoint.flushed, tables = looked.tables.len(), "streaming");
-    Ok(Opened { frames, write, server, looked, checkpoint })
+    Ok(Opened { frames, write, looker, server, looked, checkpoint })
 }
 
 /// So that a table can be named, printed and subscribed to before its first change.
@@ -128,7 +132,8 @@ async fn describe_unknown(context: &Context, intake: &mut Intake, tables: &[Serv
 
 fn looker(context: &Context) -> Looker {
     let Context { system, journal, reporter, .. } = context;
-    Looker { system: system.clone(), journal: journal.clone(), reporter: reporter.clone() }
+    let kept = Kept::load(&system.name, journal, reporter);
+    Looker { system: system.clone(), kept, reporter: reporter.clone(), refusals: Refusals::default() }
 }
 
 async fn set_up(

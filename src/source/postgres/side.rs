@@ -7,11 +7,13 @@
 
 use super::catalogue::ServerTable;
 use super::fault::{Fault, chain};
-use super::look::{Looker, tell_tables};
+use super::look::{Looked, Looker, tell_tables};
 use super::simple_query::{Connection, Purpose, literal};
 use crate::config::PostgresSystem;
+use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
+use crate::model::problem::Problem;
 use crate::source::status::{CapturedTable, Reporter};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -39,18 +41,21 @@ struct Watch {
     looker: Looker,
     /// As the status has them.
     told: Vec<CapturedTable>,
+    /// The publications that the session streams from: it cannot take another one in.
+    streamed: Vec<String>,
 }
 
 impl Side {
-    /// `told`: the tables as the status has them.
-    pub fn spawn(looker: Looker, told: Vec<CapturedTable>) -> Self {
+    /// `looked`: what the session began with.
+    pub fn spawn(looker: Looker, looked: &Looked) -> Self {
         let (questions, asked) = mpsc::channel(1);
         let answer_max = looker.system.endpoint.silence_max;
-        let watch = Watch { looker, told };
+        let watch = Watch { looker, told: looked.captured(), streamed: looked.publications.clone() };
         Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
 
-    /// Waits until a person has to act: a publication was changed behind our back. Cancel-safe.
+    /// Waits until a person has to act, or the session has to begin again: a publication was changed behind our back.
+    /// Cancel-safe.
     pub async fn failed(&mut self) -> Fault {
         (&mut self.task).await.unwrap_or(Fault::Closed)
     }
@@ -70,13 +75,13 @@ impl Side {
 }
 
 impl Watch {
-    /// Until something halts; connection trouble is the stream's to report.
+    /// Until something halts or the session is to begin again; connection trouble is the stream's to report.
     async fn run(mut self, mut asked: mpsc::Receiver<Question>) -> Fault {
         let mut open_question = None;
         loop {
             match self.serve(&mut asked, &mut open_question).await {
                 Ok(never) => match never {},
-                Err(halt @ Fault::Halt(_)) => return halt,
+                Err(found @ (Fault::Halt(_) | Fault::Retry(_))) => return found,
                 Err(fault) => {
                     tracing::debug!(system = %self.looker.system.name, error = chain(&fault), "the side connection broke");
                 }
@@ -114,6 +119,10 @@ impl Watch {
 
     async fn look_at_tables(&mut self, connection: &mut Connection) -> Result<(), Fault> {
         let looked = self.looker.look(connection, true).await?;
+        if looked.publications != self.streamed {
+            let message = format!("tables travel through {:?} now: connecting again", looked.publications);
+            return Err(Fault::Retry(Problem::new(code::PUBLICATION_ALTERED, message)));
+        }
         let captured = looked.captured();
         if captured != self.told {
             let Looker { system, reporter, .. } = &self.looker;

@@ -6,21 +6,18 @@
 use super::assemble::{Assembly, Completed, Step};
 use super::catalogue::ServerTable;
 use super::copy::{Copier, Request, Standing};
-use super::encode::TablePlan;
 use super::fault::{Fault, ServerError};
 use super::feedback::Feedback;
 use super::frames::Frame;
 use super::idle::Idle;
+use super::kept::Kept;
 use super::side::Side;
 use super::simple_query::{ReadFrames, pass_over};
-use crate::decode::postgres::message::Relation;
-use crate::decode::postgres::types::{self, Judged};
 use crate::journal::{Commit, CopyProgress, Intake};
 use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
-use crate::model::name::TableName;
 use crate::model::pattern::Selection;
 use crate::model::position::{Lsn, Position};
-use crate::model::schema::{Identity, SchemaId, TableShape};
+use crate::model::schema::SchemaId;
 use crate::model::time::UnixMicros;
 use crate::source::status::Reporter;
 use std::collections::HashMap;
@@ -33,6 +30,7 @@ pub struct Stream<'a> {
     pub selection: &'a Selection,
     /// The tables of the look that this session began with, as long as the stream has not described them: by oid.
     pub as_looked: HashMap<u32, ServerTable>,
+    pub kept: Kept,
     pub feedback: Feedback,
     pub side: Side,
     pub copier: Copier,
@@ -128,38 +126,6 @@ impl Stream<'_> {
             self.idle.asked();
             self.feedback.asked();
         }
-    }
-
-    /// Rows of the relation come next. A table that is published but not configured any more is not described.
-    async fn describe(&mut self, relation: &Relation<'_>) -> Result<(), Fault> {
-        let schema = if relation.schema.is_empty() { "pg_catalog" } else { relation.schema };
-        let name = TableName::new(schema, relation.table);
-        if !self.selection.matches(&name.to_string()) {
-            tracing::warn!(table = %name, "passing over a table that is published but not configured, perhaps renamed");
-            self.assembly.relation(relation.id, None);
-            return Ok(());
-        }
-        let shape = self.shape(relation, &name).await?;
-        let schema = self.intake.describe(&shape).await?;
-        self.assembly.relation(relation.id, Some(TablePlan::new(schema)));
-        Ok(())
-    }
-
-    /// A first description that is what the look at the start of the session saw, is it. Any other one follows something that
-    /// was done to the table, so the table is looked at again before its rows come.
-    async fn shape(&mut self, relation: &Relation<'_>, name: &TableName) -> Result<TableShape, Fault> {
-        // One that was not told apart then may be by now.
-        let looked = self.as_looked.remove(&relation.id).filter(|looked| looked.unfit.is_none());
-        if let Some(looked) = looked {
-            let judged = judge(relation, Some(&looked));
-            let shape = types::shape(relation, self.assembly.types(), judged.as_ref());
-            if shape == looked.shape {
-                return Ok(shape);
-            }
-        }
-        let now = self.side.look_at(name.clone()).await?;
-        let judged = judge(relation, now.as_ref());
-        Ok(types::shape(relation, self.assembly.types(), judged.as_ref()))
     }
 
     async fn hand_over_chunk(&mut self) -> Result<(), Fault> {
@@ -300,20 +266,6 @@ impl Stream<'_> {
             self.idle.record(seen, now);
         }
         Ok(())
-    }
-}
-
-/// What the catalogue adds to a Relation message, which is older than it. `None`: the message says it all, or the table has
-/// become another one since, which brings another copy of it.
-fn judge(relation: &Relation<'_>, now: Option<&ServerTable>) -> Option<Judged> {
-    let has = |name: &String| relation.columns.iter().any(|column| column.name == name);
-    let now = now.filter(|now| now.relation() == relation.id && now.key.iter().all(has));
-    let is_full = relation.replica_identity == b'f';
-    match now {
-        Some(now) if now.unfit.is_some() => Some(Judged { identity: Identity::Nothing, key: Vec::new() }),
-        Some(now) if is_full => Some(Judged { identity: Identity::Full, key: now.key.clone() }),
-        None if is_full => Some(Judged { identity: Identity::Full, key: Vec::new() }),
-        _ => None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What may have happened to a table's rows between two looks at the catalogue. Pure.
 //!
 //! The rule: what is not provably the same is another. Value-preserving are a dropped column, a wider limit of the same type,
-//! a label added to an enum, a column added without a default, a partition that was born as one, and a table that was only moved to another file.
+//! a label added to an enum, a column added without a default, a partition that was born as one, and a table (no partition)
+//! that was only moved to another file.
 //!
 //! Surprise: two looks cannot tell ALTER COLUMN … TYPE bigint USING c * 100 of a bigint from a TRUNCATE by the file alone, and
 //! not from SET STATISTICS by the column's row alone. It is the only statement that leaves another one of both.
@@ -57,6 +58,9 @@ pub fn between(kept: &Entry, now: &Entry) -> Option<Suspicion> {
     if kept.relation != now.relation {
         return suspicion(Kind::Replaced, "another table has its name now");
     }
+    if kept.away {
+        return suspicion(Kind::Replaced, "it had another name for a while");
+    }
     if kept.carriers != now.carriers {
         return suspicion(Kind::Publication, "its publication was altered, or left it out for a while");
     }
@@ -88,17 +92,9 @@ fn columns(kept: &Entry, now: &Entry) -> Option<Suspicion> {
     // A default that was dropped again has left its values in files that were rewritten for it.
     // One that is not new was generated, and is so no more.
     let was_there = |after: &ColumnEntry| after.number <= kept.columns_ever;
-    let has_values = |after: &&ColumnEntry| !after.null_before || was_there(after) || files_differ(kept, now);
+    let has_values = |after: &&ColumnEntry| !after.null_before || was_there(after) || kept.file != now.file;
     let added = now.columns.iter().filter(is_new).find(has_values);
     added.and_then(|added| column(format!("column {:?} was added", added.name)))
-}
-
-/// Whether the table, or a partition that was there before, was moved to another file.
-fn files_differ(kept: &Entry, now: &Entry) -> bool {
-    let moved = |before: &PartitionEntry| {
-        now.partitions.iter().any(|after| after.relation == before.relation && after.file != before.file)
-    };
-    kept.file != now.file || kept.partitions.iter().any(moved)
 }
 
 /// Whether each value has the same text under the later type as under the earlier one.
@@ -126,6 +122,7 @@ fn types(kept: &[TypeEntry], now: &[TypeEntry]) -> Option<Suspicion> {
         if before.attributes != after.attributes {
             return suspicion(Kind::Type, format!("a composite type (oid {}) of its columns was altered", before.oid));
         }
+        // Also there and back: values were shown in between.
         let renamed = before.labels.iter().find(|label| !after.labels.contains(label));
         if let Some(label) = renamed {
             return suspicion(Kind::Type, format!("label {:?} of an enum of its columns was renamed", label.label));
@@ -140,20 +137,29 @@ fn partitions(kept: &[PartitionEntry], now: &[PartitionEntry]) -> Option<Suspici
         let Some(after) = now.iter().find(|after| after.relation == before.relation) else {
             return partition("a partition was detached or dropped");
         };
-        if before.file != after.file && before.defined_by != after.defined_by {
-            return suspicion(Kind::Rewritten, "the rows of a partition were rewritten");
+        if before.attached_by != after.attached_by {
+            return partition("a partition was detached and attached again");
+        }
+        // Its TRUNCATE does not travel, and nothing keeps it from being unlogged for a while.
+        if before.file != after.file {
+            return suspicion(Kind::Rewritten, "a partition was rewritten or truncated");
         }
     }
     let is_new = |after: &&PartitionEntry| !kept.iter().any(|before| before.relation == after.relation);
-    match now.iter().filter(is_new).find(|after| !after.born) {
+    match now.iter().filter(is_new).find(|after| !is_empty_from_birth(after)) {
         Some(_) => partition("a partition was attached"),
         None => None,
     }
 }
 
+/// What was rewritten since its birth may have been unlogged until then. (A table's first file has the number of its oid.)
+fn is_empty_from_birth(partition: &PartitionEntry) -> bool {
+    partition.born && partition.file == partition.relation
+}
+
 fn files(kept: &Entry, now: &Entry) -> Option<Suspicion> {
     let is_wide = now.carriers.iter().any(|carrier| carrier.wide);
-    if is_wide && files_differ(kept, now) {
+    if is_wide && kept.file != now.file {
         return suspicion(Kind::Rewritten, "it was rewritten, and may have been unlogged for a while");
     }
     let redefined = |before: &ColumnEntry| {
@@ -191,10 +197,10 @@ mod tests {
                 .to_vec(),
             identity: 1,
             key: vec![1],
-            partitions: vec![PartitionEntry { relation: 2, file: 20, defined_by: 5, born: true }],
+            partitions: vec![PartitionEntry { relation: 2, file: 20, born: true, attached_by: 4 }],
             types: vec![TypeEntry {
                 oid: 7,
-                labels: vec![LabelEntry { oid: 8, label: "new".into() }],
+                labels: vec![LabelEntry { oid: 8, label: "new".into(), defined_by: 40 }],
                 attributes: String::new(),
             }],
             carriers: vec![CarrierEntry {
@@ -203,8 +209,10 @@ mod tests {
                 member: 4,
                 member_xmin: 51,
                 wide: false,
+                placed_by: 0,
             }],
             columns_ever: 5,
+            away: false,
         }
     }
 
@@ -223,7 +231,7 @@ mod tests {
         assert_eq!(after(|now| now.columns[3].modifier = (14 << 16 | 2) + 4), None, "a wider numeric");
         assert_eq!(after(|now| now.file = 11), None, "VACUUM FULL or TRUNCATE");
         assert_eq!(after(|now| now.columns[1].defined_by = 101), None, "SET STATISTICS");
-        let added = LabelEntry { oid: 9, label: "newer".into() };
+        let added = LabelEntry { oid: 9, label: "newer".into(), defined_by: 41 };
         assert_eq!(after(|now| now.types[0].labels.push(added)), None, "a label added");
         let empty = ColumnEntry { number: 9, null_before: true, ..entry().columns[1].clone() };
         assert_eq!(after(|now| now.columns.push(empty.clone())), None, "a column added without a default");
@@ -231,8 +239,10 @@ mod tests {
         assert_eq!(after(|now| now.columns.push(generated)), Some(Kind::Column), "DROP EXPRESSION");
         let dropped = after(|now| (now.columns.push(empty), now.file = 11).1);
         assert_eq!(dropped, Some(Kind::Column), "its default may have been dropped again");
-        let born = PartitionEntry { relation: 6, file: 6, defined_by: 1, born: true };
-        assert_eq!(after(|now| now.partitions.push(born)), None, "a partition made as one");
+        let born = PartitionEntry { relation: 6, file: 6, born: true, attached_by: 6 };
+        assert_eq!(after(|now| now.partitions.push(born.clone())), None, "a partition made as one");
+        let unlogged = PartitionEntry { file: 7, ..born };
+        assert_eq!(after(|now| now.partitions.push(unlogged)), Some(Kind::Partition), "unlogged at first");
     }
 
     #[test]
@@ -247,22 +257,27 @@ mod tests {
             (Kind::Column, Box::new(|now| now.columns[3].modifier = (12 << 16 | 3) + 4)),
             (Kind::Column, Box::new(|now| now.columns.push(ColumnEntry { number: 9, ..now.columns[1].clone() }))),
             (Kind::Rewritten, Box::new(|now| (now.file, now.columns[0].defined_by) = (11, 101))),
-            (Kind::Rewritten, Box::new(|now| (now.partitions[0].file, now.partitions[0].defined_by) = (21, 6))),
+            (Kind::Rewritten, Box::new(|now| now.partitions[0].file = 21)),
+            (Kind::Partition, Box::new(|now| now.partitions[0].attached_by = 9)),
             (Kind::Partition, Box::new(|now| now.partitions.clear())),
             (
                 Kind::Partition,
                 Box::new(|now| now.partitions.push(PartitionEntry { relation: 9, ..Default::default() })),
             ),
             (Kind::Type, Box::new(|now| now.types[0].labels[0].label = "old".into())),
+            (Kind::Type, Box::new(|now| now.types[0].labels[0].defined_by = 44)),
             (Kind::Type, Box::new(|now| now.types[0].attributes = "x".into())),
             (Kind::Publication, Box::new(|now| now.carriers[0].publication_xmin = 60)),
             (Kind::Publication, Box::new(|now| now.carriers[0].member = 60)),
+            (Kind::Publication, Box::new(|now| now.carriers[0].placed_by = 60)),
             (Kind::Publication, Box::new(|now| now.carriers.clear())),
             (Kind::Identity, Box::new(|now| now.identity = 2)),
             (Kind::Identity, Box::new(|now| now.key = vec![2])),
         ] {
             assert_eq!(after(change), Some(kind));
         }
+        let away = Entry { away: true, ..entry() };
+        assert_eq!(between(&away, &entry()).map(|suspicion| suspicion.kind), Some(Kind::Replaced), "and back");
         let mut wide = entry();
         wide.carriers[0].wide = true;
         let now = Entry { file: 11, ..wide.clone() };

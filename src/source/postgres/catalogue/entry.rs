@@ -6,7 +6,10 @@
 use crate::model::schema::Identity;
 use prost::Message;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+const FULL: u32 = 2;
+const NOTHING: u32 = 3;
 
 /// One table. Everything is what the catalogue said in one snapshot.
 #[derive(Clone, PartialEq, Message)]
@@ -38,6 +41,9 @@ pub struct Entry {
     /// The highest `attnum` that was ever given: a column above it was added since.
     #[prost(int32, tag = "9")]
     pub columns_ever: i32,
+    /// At a look since, no table had this name, or another one had it.
+    #[prost(bool, tag = "10")]
+    pub away: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -54,7 +60,7 @@ pub struct ColumnEntry {
     /// `xmin` of its row in `pg_attribute`: the transaction that defined it so.
     #[prost(uint32, tag = "5")]
     pub defined_by: u32,
-    /// It has, and had when it was added, no default: rows from before hold null in it.
+    /// It has, and had when it was added, no default, at the table and at each partition: rows from before hold null in it.
     #[prost(bool, tag = "6")]
     pub null_before: bool,
 }
@@ -65,12 +71,12 @@ pub struct PartitionEntry {
     pub relation: u32,
     #[prost(uint32, tag = "2")]
     pub file: u32,
-    /// Stands for the transactions that defined its columns.
-    #[prost(sint64, tag = "3")]
-    pub defined_by: i64,
     /// It was made as a partition of its parent, and so without rows: not made as a table and attached.
     #[prost(bool, tag = "4")]
     pub born: bool,
+    /// `xmin` of its row in `pg_inherits`: the transaction that attached it.
+    #[prost(uint32, tag = "5")]
+    pub attached_by: u32,
 }
 
 /// A type that is not built in.
@@ -81,7 +87,8 @@ pub struct TypeEntry {
     /// Of an enum.
     #[prost(message, repeated, tag = "2")]
     pub labels: Vec<LabelEntry>,
-    /// Of a composite: names and types of its attributes, in their order.
+    /// Of a composite: what the catalogue says of its attributes, with the transactions that defined each, dropped ones
+    /// among them.
     #[prost(string, tag = "3")]
     pub attributes: String,
 }
@@ -92,6 +99,9 @@ pub struct LabelEntry {
     pub oid: u32,
     #[prost(string, tag = "2")]
     pub label: String,
+    /// `xmin` of its row in `pg_enum`.
+    #[prost(uint32, tag = "3")]
+    pub defined_by: u32,
 }
 
 /// Rows of `pg_publication` and of what puts the table into it. Whoever alters either makes another row version; who drops
@@ -110,6 +120,9 @@ pub struct CarrierEntry {
     /// FOR ALL TABLES or whole schemas: the server does not keep such a table from being unlogged for a while.
     #[prost(bool, tag = "5")]
     pub wide: bool,
+    /// Of a whole schema: the transaction that put the table there, as `pg_depend` has it.
+    #[prost(uint32, tag = "6")]
+    pub placed_by: u32,
 }
 
 impl Entry {
@@ -126,9 +139,31 @@ impl Entry {
     pub fn identity_number(identity: Identity) -> u32 {
         match identity {
             Identity::Key => 1,
-            Identity::Full => 2,
-            Identity::Nothing => 3,
+            Identity::Full => FULL,
+            Identity::Nothing => NOTHING,
         }
+    }
+
+    /// Its rows are in its partitions alone.
+    pub fn is_partitioned(&self) -> bool {
+        self.file == 0
+    }
+
+    pub fn has_partition(&self, relation: u32) -> bool {
+        self.partitions.iter().any(|partition| partition.relation == relation)
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.identity == FULL
+    }
+
+    pub fn is_told_apart(&self) -> bool {
+        self.identity != NOTHING
+    }
+
+    pub fn key_names(&self) -> Vec<&str> {
+        let name = |number: &i32| self.columns.iter().find(|column| column.number == *number);
+        self.key.iter().filter_map(name).map(|column| &*column.name).collect()
     }
 }
 
@@ -151,10 +186,10 @@ mod tests {
             }],
             identity: 1,
             key: vec![1],
-            partitions: vec![PartitionEntry { relation: 3, file: 4, defined_by: -5, born: true }],
+            partitions: vec![PartitionEntry { relation: 3, file: 4, born: true, attached_by: 16 }],
             types: vec![TypeEntry {
                 oid: 6,
-                labels: vec![LabelEntry { oid: 8, label: "b".into() }],
+                labels: vec![LabelEntry { oid: 8, label: "b".into(), defined_by: 17 }],
                 attributes: "c".into(),
             }],
             carriers: vec![CarrierEntry {
@@ -163,15 +198,17 @@ mod tests {
                 member: 11,
                 member_xmin: 12,
                 wide: true,
+                placed_by: 18,
             }],
             columns_ever: 15,
+            away: true,
         };
         let bytes = entry.encode();
-        let golden = b"\x01\x08\x01\x10\x02\x1a\x16\x08\x01\x12\x01a\x18\x14\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x28\x07\x30\x01\
-            \x20\x01\x2a\x01\x01\x32\x08\x08\x03\x10\x04\x18\x09\x20\x01\x3a\x0c\x08\x06\x12\x05\x08\x08\x12\x01b\x1a\x01c\
-            \x42\x0a\x08\x09\x10\x0a\x18\x0b\x20\x0c\x28\x01\x48\x0f";
+        let golden = b"\x02\x08\x01\x10\x02\x1a\x16\x08\x01\x12\x01a\x18\x14\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x28\x07\x30\x01\
+            \x20\x01\x2a\x01\x01\x32\x08\x08\x03\x10\x04\x20\x01\x28\x10\x3a\x0e\x08\x06\x12\x07\x08\x08\x12\x01b\x18\x11\x1a\x01c\
+            \x42\x0c\x08\x09\x10\x0a\x18\x0b\x20\x0c\x28\x01\x30\x12\x48\x0f\x50\x01";
         assert_eq!(bytes, golden);
         assert_eq!(Entry::decode(&bytes), Some(entry));
-        assert_eq!((Entry::decode(b"\x02\x08\x01"), Entry::decode(b"")), (None, None));
+        assert_eq!((Entry::decode(b"\x01\x08\x01"), Entry::decode(b"")), (None, None));
     }
 }

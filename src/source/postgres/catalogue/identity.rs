@@ -4,10 +4,15 @@
 //! are logged by its leaves, each with the replica identity of its own, but described as the root's: an identity holds for the
 //! root only if every leaf logs at least that much (pgoutput.c sends the leaf's old row under the root's description).
 //!
+//! A partition whose rows are not in this server's log (unlogged, foreign) makes the whole table unfit: nothing tells when
+//! they change.
+//!
 //! Surprise: since PostgreSQL 18 the server refuses an application's UPDATE where the replica identity has a generated column
 //! that is not published, which FULL always has.
 
 use super::read::Found;
+use crate::model::code;
+use crate::model::problem::Problem;
 use crate::model::schema::Identity;
 
 /// What a table or a partition declares.
@@ -21,24 +26,34 @@ pub struct Declared {
     pub has_generated: bool,
 }
 
-/// What comes of it.
+/// What comes of it. An unfit table whose rows are told apart has rows that the log does not tell of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fit {
     pub identity: Identity,
     pub key: Vec<String>,
-    /// Why the declared identity does not do, with the SQL that changes that.
-    pub unfit: Option<String>,
+    /// Why the table is not captured whole, with the SQL that changes that.
+    pub unfit: Option<Problem>,
 }
 
 /// From this version on an UPDATE fails where the identity has an unpublished generated column.
 const REFUSES_GENERATED: u32 = 180_000;
 
 pub fn judge(found: &Found, below: &[&Found], version: u32, generated_are_published: bool) -> Fit {
+    let fit = told_apart(found, below, version, generated_are_published);
+    let unlogged = || below.iter().find_map(|partition| unlogged(partition));
+    Fit { unfit: fit.unfit.or_else(unlogged), ..fit }
+}
+
+fn told_apart(found: &Found, below: &[&Found], version: u32, generated_are_published: bool) -> Fit {
     let refused = |declared: &Declared| {
         let full = declared.setting == 'f' && declared.has_generated;
         full && version >= REFUSES_GENERATED && !generated_are_published
     };
-    let unfit = |why: String| Fit { identity: Identity::Nothing, key: Vec::new(), unfit: Some(why) };
+    let unfit = |why: String| Fit {
+        identity: Identity::Nothing,
+        key: Vec::new(),
+        unfit: Some(Problem::new(code::IDENTITY_UNFIT, why)),
+    };
     let own = effective(&found.declared);
     let key = if found.declared.key_is_generated { Vec::new() } else { found.declared.key.clone() };
     if refused(&found.declared) {
@@ -77,6 +92,21 @@ pub fn judge(found: &Found, below: &[&Found], version: u32, generated_are_publis
     Fit { identity, key, unfit: None }
 }
 
+/// Why the log says nothing of a partition's rows.
+fn unlogged(partition: &Found) -> Option<Problem> {
+    let name = &partition.name;
+    let why = match partition.kind {
+        'f' => format!(
+            "its partition {name} is a foreign table, whose rows are in another server's log; DETACH it, or exclude the table"
+        ),
+        'r' if !partition.permanent => {
+            format!("the rows of its partition {name} are not logged; ALTER TABLE {name} SET LOGGED")
+        }
+        _ => return None,
+    };
+    Some(Problem::new(code::TABLE_NOT_LOGGED, why))
+}
+
 #[derive(Debug, PartialEq)]
 enum Effective {
     Full,
@@ -110,6 +140,8 @@ mod tests {
             kind: 'r',
             permanent: true,
             parent: None,
+            attached_by: 0,
+            placed_by: 0,
             file: 1,
             declared,
         }
@@ -151,5 +183,9 @@ mod tests {
         assert_eq!(of(&full, found('f', &[])), (Identity::Full, 1));
         assert_eq!(of(&full, found('d', &["id"])), (Identity::Nothing, 0));
         assert_eq!(of(&found('d', &[]), found('n', &[])), (Identity::Nothing, 0));
+        for leaf in [Found { permanent: false, ..found('d', &["id"]) }, Found { kind: 'f', ..found('d', &[]) }] {
+            let fit = judge(&keyed, &[&leaf], 150_000, false);
+            assert!(fit.unfit.is_some() && fit.identity == Identity::Key, "as soon as it is logged, all is as before");
+        }
     }
 }

@@ -9,12 +9,14 @@ mod entry;
 mod identity;
 pub mod publications;
 mod read;
+mod user_types;
 
-pub use entry::Entry;
+pub use entry::{CarrierEntry, Entry};
 pub use publications::Publications;
 pub use read::{read, read_one};
 
 use crate::model::name::TableName;
+use crate::model::problem::Problem;
 use crate::model::schema::{Identity, TableShape};
 
 /// A table as it is on the server now.
@@ -26,8 +28,10 @@ pub struct ServerTable {
     /// In the order of its index, which is the order in which the server finds rows fastest. Empty: no key.
     pub key: Vec<String>,
     pub partitioned: bool,
-    /// Why its rows are not told apart although an identity is declared, and what changes that.
-    pub unfit: Option<String>,
+    /// It, or a partition of it.
+    pub has_generated: bool,
+    /// Why it is not captured whole, and what changes that.
+    pub unfit: Option<Problem>,
     /// Updates and deletes that the server has counted, those that were rolled back among them.
     pub writes: u64,
     pub entry: Entry,

@@ -137,6 +137,11 @@ impl Publications {
 }
 
 impl Publication {
+    /// Whether it leaves out rows or columns of the table.
+    pub fn narrows(&self, table: &TableName) -> bool {
+        self.members.iter().any(|member| member.filtered && member.table == *table)
+    }
+
     /// Not a list of tables alone: what is in it cannot simply be set.
     pub fn is_wide(&self) -> bool {
         self.all_tables || !self.schemas.is_empty()
@@ -150,22 +155,20 @@ impl Publication {
     }
 
     fn direct(&self, found: &Found) -> Vec<CarrierEntry> {
-        let carrier = |member, member_xmin, wide| CarrierEntry {
-            publication: self.oid,
-            publication_xmin: self.xmin,
-            member,
-            member_xmin,
-            wide,
-        };
-        let mut carriers = Vec::new();
-        if self.all_tables {
-            carriers.push(carrier(0, 0, true));
-        }
+        let this = CarrierEntry { publication: self.oid, publication_xmin: self.xmin, ..CarrierEntry::default() };
+        let all = self.all_tables.then(|| CarrierEntry { wide: true, ..this.clone() });
         let schemas = self.schemas.iter().filter(|whole| whole.schema == found.schema_oid);
-        carriers.extend(schemas.map(|whole| carrier(whole.oid, whole.xmin, true)));
+        let schemas = schemas.map(|whole| CarrierEntry {
+            member: whole.oid,
+            member_xmin: whole.xmin,
+            wide: true,
+            placed_by: found.placed_by,
+            ..this.clone()
+        });
         let members = self.members.iter().filter(|member| member.relation == found.oid);
-        carriers.extend(members.map(|member| carrier(member.oid, member.xmin, false)));
-        carriers
+        let members =
+            members.map(|member| CarrierEntry { member: member.oid, member_xmin: member.xmin, ..this.clone() });
+        all.into_iter().chain(schemas).chain(members).collect()
     }
 }
 

@@ -3,18 +3,19 @@
 //! One snapshot for all questions. Nothing here takes a lock on a table: a view or a function that opens tables
 //! (`pg_publication_tables`, `pg_partition_tree`) would wait behind somebody's ALTER.
 
-use super::entry::{ColumnEntry, Entry, LabelEntry, PartitionEntry, TypeEntry};
+use super::entry::{ColumnEntry, Entry, PartitionEntry};
 use super::identity::{self, Declared};
 use super::publications;
+use super::user_types::UserTypes;
 use super::{Seen, ServerTable};
 use crate::config::PostgresSystem;
 use crate::decode::postgres::message::{Relation, RelationColumn};
-use crate::decode::postgres::types::{self, Judged, TypeNames};
+use crate::decode::postgres::types::{self, Judged};
 use crate::model::name::TableName;
 use crate::model::pattern::Selection;
 use crate::source::postgres::fault::Fault;
 use crate::source::postgres::simple_query::{Connection, Row, literal};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// The configured tables in the order of their names, and the publications.
 ///
@@ -56,6 +57,10 @@ pub(super) struct Found {
     pub kind: char,
     pub permanent: bool,
     pub parent: Option<u32>,
+    /// The transaction that made it a partition; 0: it is none.
+    pub attached_by: u32,
+    /// The transaction that put it into its schema.
+    pub placed_by: u32,
     pub file: u32,
     pub declared: Declared,
 }
@@ -65,7 +70,10 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relper
      c.relfilenode, c.relreplident, k.names, k.generated, \
      EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
          AND a.attgenerated <> ''), n.oid, \
-     pg_catalog.pg_stat_get_tuples_updated(c.oid) + pg_catalog.pg_stat_get_tuples_deleted(c.oid), c.relnatts \
+     pg_catalog.pg_stat_get_tuples_updated(c.oid) + pg_catalog.pg_stat_get_tuples_deleted(c.oid), c.relnatts, \
+     (SELECT h.xmin FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid AND c.relispartition), \
+     (SELECT d.xmin FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid \
+         AND d.objsubid = 0 AND d.refclassid = 'pg_catalog.pg_namespace'::regclass LIMIT 1) \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      LEFT JOIN LATERAL (SELECT string_agg(a.attname, E'\\x01' ORDER BY k.place) AS names, \
              bool_or(a.attgenerated <> '') AS generated \
@@ -111,6 +119,8 @@ fn found(row: &Row) -> Result<Found, Fault> {
         kind: character(row, 3)?,
         permanent: row.is_true(4),
         parent: row.parse(5)?,
+        attached_by: row.parse(14)?.unwrap_or_default(),
+        placed_by: row.parse(15)?.unwrap_or_default(),
         file: row.some(6)?,
         declared,
     })
@@ -166,10 +176,21 @@ async fn put_together(
             carriers: publications.carriers(found, relations),
             columns_ever: found.columns_ever,
             columns,
+            away: false,
         };
         let (name, partitioned) = (found.name.clone(), found.kind == 'p');
         let writes = below.iter().map(|one| one.writes).sum::<u64>() + found.writes;
-        tables.push(ServerTable { name, shape, key: fit.key, partitioned, unfit: fit.unfit, writes, entry });
+        let has_generated = below.iter().chain([&found]).any(|one| one.declared.has_generated);
+        tables.push(ServerTable {
+            name,
+            shape,
+            key: fit.key,
+            partitioned,
+            has_generated,
+            unfit: fit.unfit,
+            writes,
+            entry,
+        });
     }
     Ok(Seen { tables, publications })
 }
@@ -191,12 +212,19 @@ fn below(relations: &HashMap<u32, Found>, root: u32) -> Vec<&Found> {
     below
 }
 
-/// The columns that the stream carries, by number.
+/// The columns that the stream carries, by number. A default that was given and dropped again has left its mark where the
+/// rows are: at the partitions.
 async fn columns(connection: &mut Connection, chosen: &[u32]) -> Result<HashMap<u32, Vec<ColumnEntry>>, Fault> {
     let sql = format!(
-        "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.xmin, \
-         NOT a.atthasdef AND NOT a.atthasmissing AND a.attidentity = '' FROM pg_catalog.pg_attribute a \
-         WHERE a.attrelid = ANY ({}) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY 1, 2",
+        "WITH RECURSIVE tree(root, oid) AS (SELECT oid, oid FROM unnest({0}) AS chosen(oid) UNION ALL \
+             SELECT tree.root, h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.oid \
+             JOIN pg_catalog.pg_class p ON p.oid = h.inhrelid AND p.relispartition), \
+         given AS (SELECT tree.root, a.attname FROM tree JOIN pg_catalog.pg_attribute a ON a.attrelid = tree.oid \
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND (a.atthasdef OR a.atthasmissing OR a.attidentity <> '')) \
+         SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.xmin, \
+             NOT EXISTS (SELECT 1 FROM given WHERE given.root = a.attrelid AND given.attname = a.attname) \
+         FROM pg_catalog.pg_attribute a \
+         WHERE a.attrelid = ANY ({0}) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY 1, 2",
         oids(chosen)
     );
     let mut columns: HashMap<u32, Vec<ColumnEntry>> = HashMap::new();
@@ -213,9 +241,9 @@ async fn columns(connection: &mut Connection, chosen: &[u32]) -> Result<HashMap<
     Ok(columns)
 }
 
-/// Of every partition below a chosen table. One was *born* as a partition when its columns and its system columns were
-/// written by one command: ATTACH writes the columns again, and no later command leaves both alike. (The command is `cmin`,
-/// which a rolled-back ALTER may overwrite; the partition is then taken for attached.)
+/// Of every partition below a chosen table. One was *born* as a partition when one of its columns and its system columns
+/// were written by one command: ATTACH writes all columns again, and no later command makes two alike. (The command is
+/// `cmin`, which a rolled-back ALTER may overwrite; the partition is then taken for attached.)
 async fn partitions(
     connection: &mut Connection,
     relations: &HashMap<u32, Found>,
@@ -226,8 +254,7 @@ async fn partitions(
         return Ok(HashMap::new());
     }
     let sql = format!(
-        "SELECT c.oid, c.relfilenode, pg_catalog.hashtextextended(string_agg(a.attnum || ' ' || a.xmin::text, ',' \
-             ORDER BY a.attnum), 0), bool_and(a.xmin::text = s.xmin::text AND a.cmin::text = s.cmin::text) AND c.relkind <> 'f' \
+        "SELECT c.oid, c.relfilenode, bool_or(a.xmin::text = s.xmin::text AND a.cmin::text = s.cmin::text) AND c.relkind <> 'f' \
          FROM pg_catalog.pg_class c \
          LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
          LEFT JOIN pg_catalog.pg_attribute s ON s.attrelid = c.oid AND s.attnum = -1 \
@@ -238,91 +265,15 @@ async fn partitions(
         let entry = PartitionEntry {
             relation: row.some(0)?,
             file: row.some(1)?,
-            defined_by: row.parse(2)?.unwrap_or_default(),
-            born: row.is_true(3),
+            born: row.is_true(2),
+            attached_by: relations.get(&row.some(0)?).map_or(0, |found| found.attached_by),
         };
         Ok((entry.relation, entry))
     };
     connection.query(&sql).await?.iter().map(partition).collect()
 }
 
-/// Types that are not built in, as far as columns of the chosen tables are of them, or made of them.
-#[derive(Default)]
-struct UserTypes {
-    names: TypeNames,
-    /// With the types that each is made of.
-    types: BTreeMap<u32, (TypeEntry, Vec<u32>)>,
-}
-
-/// Oids from here on are not of the server's own bootstrap: pgoutput describes these types (FirstGenbkiObjectId in
-/// src/include/access/transam.h).
-const DESCRIBED_FROM: u32 = 10_000;
-
-impl UserTypes {
-    async fn read(connection: &mut Connection, chosen: &[u32]) -> Result<Self, Fault> {
-        let used = format!(
-            "WITH RECURSIVE used(oid) AS ( \
-                 SELECT DISTINCT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ({}) AND a.attnum > 0 \
-                 AND NOT a.attisdropped AND a.atttypid >= {DESCRIBED_FROM} \
-                 UNION SELECT part.oid FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid CROSS JOIN LATERAL ( \
-                     SELECT t.typelem UNION ALL SELECT t.typbasetype \
-                     UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid \
-                     UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r \
-                         WHERE pg_catalog.to_jsonb(r)->>'rngmultitypid' = t.oid::text \
-                     UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a \
-                         WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part(oid) \
-                 WHERE part.oid >= {DESCRIBED_FROM})",
-            oids(chosen)
-        );
-        let mut types = Self::default();
-        let sql = format!(
-            "{used} SELECT t.oid, t.typelem, t.typbasetype, bn.nspname, b.typname, \
-             (SELECT string_agg(a.attnum || ' ' || quote_ident(a.attname) || ' ' || a.atttypid || ' ' || a.atttypmod, ', ' \
-                 ORDER BY a.attnum) FROM pg_catalog.pg_attribute a \
-                 WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), \
-             (SELECT string_agg(a.atttypid::text, ' ') FROM pg_catalog.pg_attribute a \
-                 WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), \
-             (SELECT string_agg(r.rngsubtype || ' ' || r.rngtypid, ' ') FROM pg_catalog.pg_range r \
-                 WHERE t.oid::text IN (r.rngtypid::text, pg_catalog.to_jsonb(r)->>'rngmultitypid')) \
-             FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid CROSS JOIN LATERAL (WITH RECURSIVE base AS ( \
-                 SELECT x.* FROM pg_catalog.pg_type x WHERE x.oid = t.oid \
-                 UNION ALL SELECT x.* FROM base JOIN pg_catalog.pg_type x ON x.oid = base.typbasetype WHERE base.typtype = 'd') \
-                 SELECT * FROM base WHERE typtype <> 'd') b JOIN pg_catalog.pg_namespace bn ON bn.oid = b.typnamespace"
-        );
-        for row in connection.query(&sql).await? {
-            let oid = row.some(0)?;
-            // A domain travels as its base type.
-            types.names.learn(oid, text(&row, 3)?, text(&row, 4)?);
-            let lists = [6, 7].iter().filter_map(|column| row.text(*column));
-            let parts = lists.flat_map(str::split_whitespace).filter_map(|part| part.parse().ok());
-            let parts = parts.chain([row.some(1)?, row.some(2)?]).collect();
-            let attributes = row.text(5).unwrap_or_default().to_owned();
-            types.types.insert(oid, (TypeEntry { oid, labels: Vec::new(), attributes }, parts));
-        }
-        let labels = "SELECT e.enumtypid, e.oid, e.enumlabel FROM used JOIN pg_catalog.pg_enum e ON e.enumtypid = used.oid \
-             ORDER BY e.oid";
-        for row in connection.query(&format!("{used} {labels}")).await? {
-            if let Some((of, _)) = types.types.get_mut(&row.some(0)?) {
-                of.labels.push(LabelEntry { oid: row.some(1)?, label: text(&row, 2)?.to_owned() });
-            }
-        }
-        Ok(types)
-    }
-
-    /// Those that these are, or are made of, and that can be altered.
-    fn of(&self, columns: impl Iterator<Item = u32>) -> Vec<TypeEntry> {
-        let (mut reached, mut open) = (BTreeSet::new(), columns.collect::<Vec<_>>());
-        while let Some(oid) = open.pop() {
-            if let Some((_, parts)) = self.types.get(&oid).filter(|_| reached.insert(oid)) {
-                open.extend(parts);
-            }
-        }
-        let entries = reached.iter().filter_map(|oid| self.types.get(oid)).map(|(entry, _)| entry);
-        entries.filter(|entry| !entry.labels.is_empty() || !entry.attributes.is_empty()).cloned().collect()
-    }
-}
-
-fn oids(oids: &[u32]) -> String {
+pub(super) fn oids(oids: &[u32]) -> String {
     let oids: Vec<_> = oids.iter().map(u32::to_string).collect();
     format!("'{{{}}}'::oid[]", oids.join(","))
 }
@@ -347,7 +298,20 @@ mod tests {
     fn found(oid: u32, name: &str, parent: Option<u32>) -> Found {
         let declared = Declared { setting: 'd', key: Vec::new(), key_is_generated: false, has_generated: false };
         let (name, kind) = (TableName::new("public", name), if oid < 4 { 'p' } else { 'r' });
-        Found { oid, name, schema_oid: 1, writes: 0, columns_ever: 0, kind, permanent: true, parent, file: 0, declared }
+        Found {
+            oid,
+            name,
+            schema_oid: 1,
+            writes: 0,
+            columns_ever: 0,
+            kind,
+            permanent: true,
+            parent,
+            attached_by: 0,
+            placed_by: 0,
+            file: 0,
+            declared,
+        }
     }
 
     #[test]

@@ -3,15 +3,16 @@
 use super::chunk::Chunk;
 use super::gate::{Held, Request};
 use super::stand::{Need, Standing};
-use super::{LOOK_AGAIN, Trouble, Worker, table};
+use super::{EarlyWriters, LOOK_AGAIN, Trouble, Worker, table};
 use crate::journal::{CopyProgress, CopyRecord, CopyState};
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::TableName;
 use crate::model::schema::TableSchema;
 use crate::source::postgres::simple_query::Connection;
-use crate::source::postgres::{catalogue, publication};
+use crate::source::postgres::{ServerTable, catalogue, publication};
 use std::sync::Arc;
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 const FIRST_ROWS: u64 = 2_000;
 /// Moved rows that one statement asks for.
@@ -19,6 +20,8 @@ const KEYS_AT_ONCE: usize = 500;
 
 const NOT_PUBLISHED: &str = "its publication, which does not carry the table";
 const EARLY_WRITERS: &str = "transactions that wrote to the table before the copy: see pg_locks and pg_stat_activity";
+/// How long one table's early writers may keep others from being copied.
+const WRITERS_MAX: Duration = Duration::from_secs(5);
 const FOLLOWERS: &str = "the slowest target to come nearer: the copy would outrun `retention.size`";
 
 impl Worker {
@@ -72,26 +75,33 @@ impl Worker {
 
     /// Waits until a copy of the table can begin; gives which table has the name now. A copy of what the stream does not bring
     /// would be stale from its end on.
-    async fn fit_to_begin(&self, connection: &mut Connection, table: &TableName) -> Result<String, Trouble> {
+    async fn fit_to_begin(&mut self, connection: &mut Connection, table: &TableName) -> Result<String, Trouble> {
         let found = catalogue::read_one(connection, &self.system, table).await?;
         let Some(found) = found.filter(publication::carries) else {
             return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
         };
-        self.outlive_writers(connection, table).await?;
+        self.outlive_writers(connection, &found).await?;
         Ok(found.relation().to_string())
     }
 
     /// Who wrote to the table before it joined the publication is not in the stream, even if it commits later: a copy has to
     /// begin behind all of those. Whoever holds a writer's lock now is waited for; whoever takes one later is in the stream.
-    async fn outlive_writers(&self, connection: &mut Connection, table: &TableName) -> Result<(), Trouble> {
-        let early = table::writers(connection, table).await?;
-        let gone = async {
-            while !early.is_disjoint(&table::writers(connection, table).await?) {
-                sleep(LOOK_AGAIN).await;
+    /// Who takes long lets other tables go first.
+    async fn outlive_writers(&mut self, connection: &mut Connection, found: &ServerTable) -> Result<(), Trouble> {
+        let table = &found.name;
+        let writers = table::writers(connection, table).await?;
+        let joined = (found.relation(), found.entry.carriers.clone());
+        let known = self.early.remove(table).filter(|known| known.joined == joined);
+        let early = known.unwrap_or(EarlyWriters { joined, transactions: writers });
+        let deadline = Instant::now() + WRITERS_MAX;
+        while !early.transactions.is_disjoint(&table::writers(connection, table).await?) {
+            if Instant::now() > deadline {
+                self.early.insert(table.clone(), early);
+                return Err(Trouble::Table(EARLY_WRITERS.to_owned()));
             }
-            Ok(())
-        };
-        self.told(table, EARLY_WRITERS, gone).await
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// A copy must not outrun those who are to apply it, or retention takes what they have not read.

@@ -35,10 +35,11 @@ use crate::config::PostgresSystem;
 use crate::journal::{CopyRecord, CopyState, Journal};
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
+use crate::source::postgres::catalogue::CarrierEntry;
 use crate::source::put_off::PutOff;
 use crate::source::status::Reporter;
 use gate::{Gone, Knocker};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -73,6 +74,7 @@ impl Copier {
             received: heard,
             brought: HashMap::new(),
             put_off: PutOff::default(),
+            early: HashMap::new(),
         };
         Self { gate, received, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
     }
@@ -90,6 +92,15 @@ struct Worker {
     brought: HashMap<TableName, CopyRecord>,
     /// Tables that wait after trouble of their own.
     put_off: PutOff,
+    /// Those of tables that were put off for them.
+    early: HashMap<TableName, EarlyWriters>,
+}
+
+/// Who wrote to a table when it was first looked at since it joined its publication.
+struct EarlyWriters {
+    /// Which table, and through what it travels.
+    joined: (u32, Vec<CarrierEntry>),
+    transactions: BTreeSet<String>,
 }
 
 /// What ends the work on a table.

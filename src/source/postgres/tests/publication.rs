@@ -5,13 +5,25 @@ use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::schema::Identity;
 use crate::source::postgres::catalogue;
-use crate::source::postgres::publication::{History, ensure};
+use crate::source::postgres::publication::{History, Published, Refusals, ensure};
 use std::collections::BTreeSet;
 
-async fn reconcile(system: &PostgresSystem, history: History<'_>) -> Result<Vec<String>, Fault> {
+async fn set(system: &PostgresSystem, history: History<'_>, refusals: &mut Refusals) -> Result<Published, Fault> {
     let mut connection = Connection::open(&system.endpoint, Purpose::Replication).await?;
     let seen = catalogue::read(&mut connection, system).await?;
-    Ok(ensure(&mut connection, system, &seen, history).await?.names)
+    ensure(&mut connection, system, &seen, history, refusals).await
+}
+
+async fn reconcile(system: &PostgresSystem, history: History<'_>) -> Result<Vec<String>, Fault> {
+    let published = set(system, history, &mut Refusals::default()).await?;
+    assert_eq!(published.left_out, []);
+    Ok(published.names)
+}
+
+/// The tables that halt, with their codes.
+async fn left_out(system: &PostgresSystem, history: History<'_>) -> Vec<String> {
+    let published = set(system, history, &mut Refusals::default()).await.expect("the others go on");
+    published.left_out.iter().map(|(table, problem)| format!("{} {}", table.table, problem.code.as_str())).collect()
 }
 
 async fn published(server: &TestServer, name: &str) -> String {
@@ -83,7 +95,7 @@ async fn a_primary_key_is_found_in_key_order_also_under_full_identity() {
 }
 
 #[tokio::test]
-async fn what_was_altered_behind_our_back_halts_once_something_was_journaled() {
+async fn what_was_altered_behind_our_back_halts_the_captured_tables_that_it_concerns() {
     let server = TestServer::start("");
     let system = server.system();
     server.sql("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)").await;
@@ -94,13 +106,21 @@ async fn what_was_altered_behind_our_back_halts_once_something_was_journaled() {
     server.sql("CREATE TABLE c (id int PRIMARY KEY)").await;
     reconcile(&system, history).await.expect("a new table joins");
     assert_eq!(published(&server, MAIN).await, "a b c");
-    for (harm, mend) in [
-        ("DROP TABLE public.b", "ADD TABLE public.b"),
-        ("SET (publish = 'insert')", "SET (publish = 'insert, update, delete, truncate')"),
-        ("SET TABLE public.a, public.b WHERE (id > 5), public.c", "SET TABLE public.a, public.b, public.c"),
+    for (harm, halted, mend) in [
+        ("DROP TABLE public.b", vec!["b TW-SRC-016"], "ADD TABLE public.b"),
+        (
+            "SET (publish = 'insert')",
+            vec!["a TW-SRC-016", "b TW-SRC-016"],
+            "SET (publish = 'insert, update, delete, truncate')",
+        ),
+        (
+            "SET TABLE public.a, public.b WHERE (id > 5), public.c",
+            vec!["b TW-SRC-016"],
+            "SET TABLE public.a, public.b, public.c",
+        ),
     ] {
         server.sql(&format!("ALTER PUBLICATION {MAIN} {harm}")).await;
-        assert_eq!(code_of(reconcile(&system, history).await), code::PUBLICATION_ALTERED.as_str(), "{harm}");
+        assert_eq!(left_out(&system, history).await, halted, "{harm}");
         server.sql(&format!("ALTER PUBLICATION {MAIN} {mend}")).await;
         reconcile(&system, history).await.expect("mended by hand");
     }
@@ -136,4 +156,64 @@ async fn a_publication_that_leaves_rows_or_columns_out_is_refused_from_the_start
         assert_eq!(code_of(reconcile(&system, History::Empty).await), code::PUBLICATION_ALTERED.as_str(), "{part}");
         server.sql(&format!("DROP PUBLICATION {MAIN}")).await;
     }
+}
+
+/// Nobody loses the whole source to one table that a publication of the DBA's does not carry as it should.
+#[tokio::test]
+async fn a_table_that_the_dbas_publication_does_not_do_for_halts_alone() {
+    let server = TestServer::start("");
+    let system = change(server.system(), |endpoint| endpoint.user = "reader".to_owned());
+    server.sql("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); CREATE ROLE reader LOGIN REPLICATION").await;
+    let captured = BTreeSet::from([TableName::new("public", "a"), TableName::new("public", "b")]);
+    let history = History::Captured(&captured);
+    server.sql(&format!("CREATE PUBLICATION {MAIN} FOR ALL TABLES WITH (publish_via_partition_root = true)")).await;
+    assert_eq!(reconcile(&system, History::Empty).await.expect("covered"), [MAIN]);
+    // Its rows are not told apart, and inserts come through the same publication.
+    server.sql("ALTER TABLE b DROP CONSTRAINT b_pkey; CREATE TABLE bare (n int)").await;
+    assert_eq!(left_out(&system, history).await, Vec::<String>::new());
+
+    server.sql(&format!("DROP PUBLICATION {MAIN}; CREATE PUBLICATION {MAIN} FOR TABLE public.a, public.b")).await;
+    server
+        .sql("ALTER TABLE b REPLICA IDENTITY NOTHING; CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+        .await;
+    server.sql("CREATE TABLE later (id int PRIMARY KEY)").await;
+    // A keyless one has no publication that is there to join.
+    assert_eq!(left_out(&system, history).await, ["bare TW-SRC-015", "later TW-SRC-004", "part TW-SRC-004"]);
+    server.sql(&format!("ALTER PUBLICATION {MAIN} ADD TABLE public.part, public.later WHERE (id > 5)")).await;
+    assert_eq!(left_out(&system, history).await, ["bare TW-SRC-015", "later TW-SRC-016", "part TW-SRC-004"]);
+    server.sql(&format!("ALTER PUBLICATION {MAIN} SET (publish_via_partition_root = true)")).await;
+    assert_eq!(left_out(&system, history).await, ["bare TW-SRC-015", "later TW-SRC-016"]);
+}
+
+/// A look is over in time however many tables somebody has locked, and each of them has its turn.
+#[tokio::test]
+async fn tables_under_somebody_elses_lock_are_left_out_in_time_and_join_afterwards() {
+    let server = TestServer::start("");
+    let system = server.system();
+    server.sql("CREATE TABLE a (id int PRIMARY KEY)").await;
+    reconcile(&system, History::Empty).await.expect("made");
+    let captured = BTreeSet::from([TableName::new("public", "a")]);
+    let mut locker = Connection::open(&system.endpoint, Purpose::Queries).await.expect("in");
+    for n in 0..12 {
+        server.sql(&format!("CREATE TABLE locked_{n} (id int PRIMARY KEY)")).await;
+    }
+    locker.query("BEGIN").await.expect("begun");
+    for n in 0..12 {
+        locker.query(&format!("LOCK TABLE public.locked_{n}")).await.expect("locked");
+    }
+    let mut refusals = Refusals::default();
+    for look in 0..2 {
+        if look == 1 {
+            server.sql("CREATE TABLE free (id int PRIMARY KEY)").await;
+        }
+        let begun = std::time::Instant::now();
+        let published = set(&system, History::Captured(&captured), &mut refusals).await.expect("the others go on");
+        assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+        assert_eq!(published.left_out.len(), 12);
+        assert!(published.left_out.iter().all(|(_, problem)| problem.code == code::TABLE_LOCKED));
+    }
+    assert_eq!(published(&server, MAIN).await, "a free");
+    locker.query("ROLLBACK").await.expect("let go");
+    let published = set(&system, History::Captured(&captured), &mut refusals).await.expect("set");
+    assert_eq!(published.left_out, []);
 }

@@ -1,0 +1,153 @@
+//! What the journal keeps of the catalogue of one system, decoded once, and what a look makes of it.
+//!
+//! An entry and the copy that its difference makes necessary become durable together. Surprise: a name that no table has any
+//! more keeps its entry, marked: whoever gets the name back was written meanwhile where nobody looked.
+
+use super::catalogue::difference::{self, Kind, Suspicion};
+use super::catalogue::{Entry, ServerTable};
+use super::fault::Fault;
+use super::publication;
+use crate::journal::{CatalogueEntry, Journal};
+use crate::model::name::{SystemName, TableName};
+use crate::source::status::Reporter;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Kept {
+    system: SystemName,
+    journal: Journal,
+    reporter: Reporter,
+    entries: Arc<Mutex<Entries>>,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_name: HashMap<TableName, Arc<Entry>>,
+    /// Of several names that a table has had, the one that was looked at last.
+    names: HashMap<u32, TableName>,
+}
+
+impl Entries {
+    fn put(&mut self, name: &TableName, entry: Entry) {
+        if !entry.away {
+            self.names.insert(entry.relation, name.clone());
+        }
+        self.by_name.insert(name.clone(), Arc::new(entry));
+    }
+}
+
+impl Kept {
+    pub fn load(system: &SystemName, journal: &Journal, reporter: &Reporter) -> Self {
+        let mut entries = Entries::default();
+        for (name, said) in journal.catalogue(system) {
+            if let Some(entry) = Entry::decode(&said) {
+                entries.put(&name, entry);
+            }
+        }
+        let entries = Arc::new(Mutex::new(entries));
+        Self { system: system.clone(), journal: journal.clone(), reporter: reporter.clone(), entries }
+    }
+
+    pub fn get(&self, table: &TableName) -> Option<Arc<Entry>> {
+        self.lock().by_name.get(table).cloned()
+    }
+
+    /// The table with this oid, by its present name.
+    pub fn of_relation(&self, relation: u32) -> Option<(TableName, Arc<Entry>)> {
+        let entries = self.lock();
+        let name = entries.names.get(&relation)?;
+        Some((name.clone(), Arc::clone(entries.by_name.get(name)?)))
+    }
+
+    /// Keeps what is another than before. A table that is not in a publication is kept as it was when it last was in one.
+    ///
+    /// # Errors
+    /// [`Fault::Journal`].
+    pub async fn keep(&self, tables: &[ServerTable]) -> Result<(), Fault> {
+        let known = self.known();
+        let mut changes = Vec::new();
+        for table in tables.iter().filter(|table| publication::carries(table)) {
+            let before = self.get(&table.name);
+            if let Some(suspicion) = compare(before.as_deref(), &table.entry, known.contains(&table.name)) {
+                changes.push((table.name.clone(), table.entry.clone(), suspicion));
+            }
+        }
+        self.put(changes).await
+    }
+
+    /// Marks those whose names no table has, or another one: nothing that is written to them now is looked for under the name.
+    ///
+    /// # Errors
+    /// [`Fault::Journal`].
+    pub async fn miss(&self, tables: &[ServerTable]) -> Result<(), Fault> {
+        let there: HashSet<_> = tables.iter().map(|table| (&table.name, table.relation())).collect();
+        let away = |(name, entry): (&TableName, &Arc<Entry>)| {
+            let is_away = !entry.away && !there.contains(&(name, entry.relation));
+            is_away.then(|| (name.clone(), Entry { away: true, ..(**entry).clone() }, None))
+        };
+        let away: Vec<_> = self.lock().by_name.iter().filter_map(away).collect();
+        self.put(away).await
+    }
+
+    /// Of tables that the journal has rows of: they are copied again.
+    ///
+    /// # Errors
+    /// [`Fault::Journal`].
+    pub async fn suspect(&self, suspicions: Vec<(TableName, Suspicion)>) -> Result<(), Fault> {
+        let known = self.known();
+        let suspicions = suspicions.into_iter().filter(|(table, _)| known.contains(table));
+        let entry = |(table, suspicion): (TableName, Suspicion)| {
+            self.tell(&table, &suspicion);
+            CatalogueEntry { table, said: None, copy_again: Some(suspicion.why) }
+        };
+        let entries: Vec<_> = suspicions.map(entry).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        Ok(self.journal.keep_catalogue(&self.system, entries).await?)
+    }
+
+    /// Tables that the journal has a description of.
+    pub fn known(&self) -> BTreeSet<TableName> {
+        let schemas = self.journal.current_schemas().into_iter();
+        schemas.filter(|schema| schema.system == self.system).map(|schema| schema.name.clone()).collect()
+    }
+
+    async fn put(&self, changes: Vec<(TableName, Entry, Option<Suspicion>)>) -> Result<(), Fault> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let entry = |(table, entry, suspicion): &(TableName, Entry, Option<Suspicion>)| {
+            if let Some(suspicion) = suspicion {
+                self.tell(table, suspicion);
+            }
+            let copy_again = suspicion.as_ref().map(|suspicion| suspicion.why.clone());
+            CatalogueEntry { table: table.clone(), said: Some(entry.encode()), copy_again }
+        };
+        self.journal.keep_catalogue(&self.system, changes.iter().map(entry).collect()).await?;
+        let mut entries = self.lock();
+        changes.into_iter().for_each(|(table, entry, _)| entries.put(&table, entry));
+        Ok(())
+    }
+
+    fn tell(&self, table: &TableName, Suspicion { kind, why }: &Suspicion) {
+        tracing::warn!(system = %self.system, %table, why, "the table is copied again");
+        self.reporter.copies_again(kind.label());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `None`: nothing is another than before. Within: why the table has to be copied again, if it has. Surprise: a table that
+/// nothing is kept of, though the journal has rows of it, is copied again: unknown is not unchanged.
+fn compare(kept: Option<&Entry>, now: &Entry, is_known: bool) -> Option<Option<Suspicion>> {
+    let Some(kept) = kept else {
+        let why = "nothing is known of how it was before".to_owned();
+        return Some(is_known.then_some(Suspicion { kind: Kind::Unknown, why }));
+    };
+    (kept != now).then(|| difference::between(kept, now))
+}
