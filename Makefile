@@ -59,9 +59,10 @@ demo: build
 bench: setup
 	cargo test $(CARGO_FLAGS) --test bench -- $(BENCH)
 
-# The fault loops of the tests, many more times (TAILWATER_SOAK is the number of kills), and the reader that never reads for
-# ten minutes, by itself: it looks at times.
+# The fault loops of the tests, many more times (TAILWATER_SOAK is the number of kills); the differential run with 3,000 DDL
+# statements a server (TAILWATER_DIFFERENTIAL); and the reader that never reads for ten minutes, by itself: it looks at times.
 SOAK := TAILWATER_SOAK=$${TAILWATER_SOAK:-50} cargo test $(CARGO_FLAGS) --test it -- --nocapture
 soak: setup
 	$(SOAK) --test-threads=4 crash power_cut kill_9 through_kills
+	TAILWATER_DIFFERENTIAL=$${TAILWATER_DIFFERENTIAL:-3000} cargo test $(CARGO_FLAGS) --test it -- --nocapture differential
 	$(SOAK) never_reads_for_long

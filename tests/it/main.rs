@@ -6,6 +6,7 @@ mod blocked;
 mod cli;
 mod crash;
 mod demo;
+mod differential;
 mod entities;
 mod harness;
 mod judge;

@@ -488,3 +488,31 @@ async fn a_table_with_a_partition_that_is_not_logged_halts_alone() {
     passed(&source, &door, WITHIN).await;
     assert_same(&source, &warehouse, &["parted"]).await;
 }
+
+/// Of a table whose rows cannot be told apart a copy is whole only until the next update.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_identity_is_not_called_ready_once_it_was_updated() {
+    let (source, warehouse) = (Postgres::start().await, Postgres::start_another().await);
+    source.execute_as_owner("CREATE TABLE bare (n int); INSERT INTO bare SELECT generate_series(1, 9)").await;
+    let tailwater = Tailwater::start(warehouse::setup(&source, &warehouse)).await;
+    let door = tailwater.door();
+    ready(&door, &["bare"], WITHIN).await;
+    source.execute_as_owner("INSERT INTO bare VALUES (10)").await;
+    passed(&source, &door, WITHIN).await;
+    assert_same(&source, &warehouse, &["bare"]).await;
+    source.execute_as_owner("UPDATE bare SET n = -n WHERE n < 3").await;
+    eventually("the table is shown as halted", WITHIN, async || {
+        let shown = warehouse::table(&door, "bare").await?;
+        holds(shown.halt.as_ref().is_some_and(|halt| halt.code == "TW-SRC-037"), || format!("{shown:?}"))
+    })
+    .await;
+    let output = tailwater.cli(&["resync", "warehouse", "erp.public.bare"]);
+    assert!(output.status.success(), "{output:?}");
+    eventually("it is whole again", WITHIN, async || {
+        let shown = warehouse::table(&door, "bare").await?;
+        holds(shown.halt.is_none() && status(&door, "bare").await?.halt.is_none(), || format!("{shown:?}"))
+    })
+    .await;
+    ready(&door, &["bare"], WITHIN).await;
+    assert_same(&source, &warehouse, &["bare"]).await;
+}

@@ -203,7 +203,7 @@ codes! {
     }
     TABLE_LOCKED = "TW-SRC-034" {
         what: "a table cannot join its publication while somebody holds a lock on it",
-        why: "ALTER PUBLICATION waits two seconds for its lock and then gives up, so that nobody waits behind it. The other tables go on; this one is tried again every 10 s.",
+        why: "ALTER PUBLICATION waits a second for its lock and then gives up, so that nobody waits behind it. The other tables go on; this one is tried again every 10 s.",
         evidence: "SELECT * FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = '<table>'::regclass;",
         next: "Nothing, if the lock passes: a VACUUM or an ALTER TABLE that runs. Else end the session that holds it.",
     }
@@ -218,5 +218,11 @@ codes! {
         why: "A key with a generated column is not in the log; a partition logs its rows by its own replica identity, not by that of the table; PostgreSQL 18 refuses updates under FULL with a generated column. Only inserts and truncates are captured, so a copy of the table goes stale.",
         evidence: "SELECT relname, relreplident FROM pg_class; SELECT attname, attgenerated FROM pg_attribute; the message names the table, partition or column.",
         next: "Run the SQL in the message, or give the table a key without generated columns. The table is then copied again by itself.",
+    }
+    CHANGES_UNTOLD = "TW-SRC-037" {
+        what: "rows of a table without replica identity were updated or deleted since it was copied",
+        why: "The log does not say which row an update or a delete of such a table was about, so only inserts and truncates are captured, and the copies are stale now. (The server also counts what was rolled back.)",
+        evidence: "SELECT n_tup_upd, n_tup_del FROM pg_stat_user_tables; SELECT relreplident FROM pg_class;",
+        next: "Give the table a primary key, or ALTER TABLE <table> REPLICA IDENTITY FULL: it is then copied again by itself. Or take another copy: tailwater resync.",
     }
 }

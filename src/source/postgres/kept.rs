@@ -7,7 +7,7 @@ use super::catalogue::difference::{self, Kind, Suspicion};
 use super::catalogue::{Entry, ServerTable};
 use super::fault::Fault;
 use super::publication;
-use crate::journal::{CatalogueEntry, Journal};
+use crate::journal::{CatalogueEntry, CopyRecord, CopyState, Journal};
 use crate::model::name::{SystemName, TableName};
 use crate::source::status::Reporter;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -70,11 +70,32 @@ impl Kept {
         let mut changes = Vec::new();
         for table in tables.iter().filter(|table| publication::carries(table)) {
             let before = self.get(&table.name);
-            if let Some(suspicion) = compare(before.as_deref(), &table.entry, known.contains(&table.name)) {
-                changes.push((table.name.clone(), table.entry.clone(), suspicion));
+            let mut now = table.entry.clone();
+            // What has grown since the last copy is not forgotten before the next one.
+            now.untold = before.as_ref().map_or(now.untold, |before| before.untold.min(now.untold));
+            if let Some(suspicion) = compare(before.as_deref(), &now, known.contains(&table.name)) {
+                changes.push((table.name.clone(), now, suspicion));
             }
         }
         self.put(changes).await
+    }
+
+    /// A copy of the table begins, behind everything that is counted by now.
+    ///
+    /// # Errors
+    /// [`Fault::Journal`].
+    pub async fn copied(&self, table: &ServerTable) -> Result<(), Fault> {
+        let is_another = |before: &Arc<Entry>| before.untold != table.entry.untold;
+        let Some(before) = self.get(&table.name).filter(is_another) else { return Ok(()) };
+        self.put(vec![(table.name.clone(), Entry { untold: table.entry.untold, ..(*before).clone() }, None)]).await
+    }
+
+    /// How many updates and deletes of a table that was copied the stream has not told of.
+    pub fn untold(&self, table: &ServerTable) -> u64 {
+        let is_it = |copy: &CopyRecord| copy.system == self.system && copy.table == table.name;
+        let is_copied = self.journal.copies().iter().any(|copy| is_it(copy) && copy.state != CopyState::Wanted);
+        let before = self.get(&table.name).map_or(table.entry.untold, |before| before.untold);
+        if is_copied { table.entry.untold.saturating_sub(before) } else { 0 }
     }
 
     /// Marks those whose names no table has, or another one: nothing that is written to them now is looked for under the name.

@@ -10,6 +10,7 @@ use super::kept::Kept;
 use super::publication::{self, History, Refusals};
 use super::simple_query::Connection;
 use crate::config::PostgresSystem;
+use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
@@ -53,10 +54,21 @@ impl Looker {
         let mut halted = published.left_out;
         for table in &seen.tables {
             if !halted.iter().any(|(name, _)| *name == table.name) {
-                halted.extend(table.unfit.clone().map(|problem| (table.name.clone(), problem)));
+                let problem = table.unfit.clone().or_else(|| self.untold(table));
+                halted.extend(problem.map(|problem| (table.name.clone(), problem)));
             }
         }
         Ok(Looked { tables: seen.tables, halted, publications: published.names })
+    }
+
+    /// A copy of a table that only grows is whole for ever; of any other, until the next update or delete.
+    fn untold(&self, table: &ServerTable) -> Option<Problem> {
+        let is_silent = table.identity() == Identity::Nothing && publication::carries(table);
+        let untold = if is_silent { self.kept.untold(table) } else { 0 };
+        let message = format!(
+            "the server has counted {untold} updates and deletes since the copy, none of which is in the stream"
+        );
+        (untold > 0).then(|| Problem::new(code::CHANGES_UNTOLD, message))
     }
 
     /// The same of one table that is captured already; `None` when it is gone.

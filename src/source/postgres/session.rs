@@ -58,11 +58,18 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
     // Inside a large transaction of other tables the server answers only every half of its own timeout.
     frames.set_silence_max(context.system.endpoint.silence_max.max(server.wal_sender_timeout));
     let interval = feedback::interval(server.wal_sender_timeout);
+    let kept = looker.kept.clone();
     let mut stream = Stream {
         feedback: Feedback::spawn(write, intake.durable(), interval, context.reporter.clone()),
-        kept: looker.kept.clone(),
         side: Side::spawn(looker, &looked),
-        copier: Copier::spawn(context.system.clone(), context.journal.clone(), context.reporter.clone()),
+        copier: Copier::spawn(
+            context.system.clone(),
+            context.journal.clone(),
+            context.reporter.clone(),
+            kept.clone(),
+            checkpoint.last.is_some(),
+        ),
+        kept,
         selection: &context.system.tables,
         as_looked: looked.by_relation(),
         reporter: context.reporter.clone(),

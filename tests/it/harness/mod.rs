@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod power_cut;
 pub mod process;
 pub mod replica;
+pub mod rng;
 pub mod schema;
 pub mod tailwater;
 pub mod tls;

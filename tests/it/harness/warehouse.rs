@@ -87,7 +87,8 @@ pub async fn assert_same(source: &Postgres, warehouse: &Postgres, tables: &[&str
     assert!(differences.is_empty(), "the target is not the source:\n{}", differences.join("\n"));
 }
 
-async fn difference(source: &Postgres, warehouse: &Postgres, table: &str) -> Option<String> {
+/// How a table differs from the source's, if it does.
+pub async fn difference(source: &Postgres, warehouse: &Postgres, table: &str) -> Option<String> {
     let columns = format!(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'public.{}'::regclass AND attnum > 0 AND NOT attisdropped \
          AND attgenerated = '' ORDER BY attnum",

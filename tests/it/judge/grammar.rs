@@ -3,7 +3,7 @@
 //! In a template `@t` is a table, `@n` perhaps a new one, `@d` a database, `@c` a column, `@i` an index, `@x` a text, `@k` a number;
 //! `@alter` is a list of clauses. Words are separated by spaces; between any two of them a comment may come.
 
-use super::rng::Rng;
+use crate::harness::rng::Rng;
 
 pub struct Mode {
     pub mariadb: bool,

@@ -6,15 +6,14 @@
 mod charsets;
 mod grammar;
 mod log;
-mod rng;
 mod tables;
 mod verdict;
 mod wire;
 
 use crate::harness::mysql::{Kind, Server};
+use crate::harness::rng::Rng;
 use crate::harness::seed;
 use grammar::{Grammar, Mode};
-use rng::Rng;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tailwater::decode::mysql::table_map::Dialect;

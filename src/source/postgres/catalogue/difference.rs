@@ -64,6 +64,12 @@ pub fn between(kept: &Entry, now: &Entry) -> Option<Suspicion> {
     if kept.carriers != now.carriers {
         return suspicion(Kind::Publication, "its publication was altered, or left it out for a while");
     }
+    if now.untold < kept.untold {
+        return suspicion(
+            Kind::Identity,
+            "the server counts its updates and deletes anew, and the stream tells of none",
+        );
+    }
     columns(kept, now)
         .or_else(|| types(&kept.types, &now.types))
         .or_else(|| partitions(&kept.partitions, &now.partitions))
@@ -213,6 +219,7 @@ mod tests {
             }],
             columns_ever: 5,
             away: false,
+            untold: 9,
         }
     }
 
@@ -271,6 +278,7 @@ mod tests {
             (Kind::Publication, Box::new(|now| now.carriers[0].member = 60)),
             (Kind::Publication, Box::new(|now| now.carriers[0].placed_by = 60)),
             (Kind::Publication, Box::new(|now| now.carriers.clear())),
+            (Kind::Identity, Box::new(|now| now.untold = 3)),
             (Kind::Identity, Box::new(|now| now.identity = 2)),
             (Kind::Identity, Box::new(|now| now.key = vec![2])),
         ] {

@@ -44,6 +44,9 @@ pub struct Entry {
     /// At a look since, no table had this name, or another one had it.
     #[prost(bool, tag = "10")]
     pub away: bool,
+    /// Updates and deletes that the server had counted when its last copy began, where the stream tells of none.
+    #[prost(uint64, tag = "11")]
+    pub untold: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -202,11 +205,12 @@ mod tests {
             }],
             columns_ever: 15,
             away: true,
+            untold: 19,
         };
         let bytes = entry.encode();
         let golden = b"\x02\x08\x01\x10\x02\x1a\x16\x08\x01\x12\x01a\x18\x14\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x28\x07\x30\x01\
             \x20\x01\x2a\x01\x01\x32\x08\x08\x03\x10\x04\x20\x01\x28\x10\x3a\x0e\x08\x06\x12\x07\x08\x08\x12\x01b\x18\x11\x1a\x01c\
-            \x42\x0c\x08\x09\x10\x0a\x18\x0b\x20\x0c\x28\x01\x30\x12\x48\x0f\x50\x01";
+            \x42\x0c\x08\x09\x10\x0a\x18\x0b\x20\x0c\x28\x01\x30\x12\x48\x0f\x50\x01\x58\x13";
         assert_eq!(bytes, golden);
         assert_eq!(Entry::decode(&bytes), Some(entry));
         assert_eq!((Entry::decode(b"\x01\x08\x01"), Entry::decode(b"")), (None, None));

@@ -13,6 +13,7 @@ use crate::decode::postgres::message::{Relation, RelationColumn};
 use crate::decode::postgres::types::{self, Judged};
 use crate::model::name::TableName;
 use crate::model::pattern::Selection;
+use crate::model::schema::Identity;
 use crate::source::postgres::fault::Fault;
 use crate::source::postgres::simple_query::{Connection, Row, literal};
 use std::collections::HashMap;
@@ -166,6 +167,7 @@ async fn put_together(
         let judged = Judged { identity: fit.identity, key: fit.key.clone() };
         let shape = types::shape(&relation, &types.names, Some(&judged));
         let number = |name: &String| columns.iter().find(|column| column.name == *name).map(|column| column.number);
+        let writes = below.iter().map(|one| one.writes).sum::<u64>() + found.writes;
         let entry = Entry {
             relation: found.oid,
             file: found.file,
@@ -177,9 +179,9 @@ async fn put_together(
             columns_ever: found.columns_ever,
             columns,
             away: false,
+            untold: if fit.identity == Identity::Nothing { writes } else { 0 },
         };
         let (name, partitioned) = (found.name.clone(), found.kind == 'p');
-        let writes = below.iter().map(|one| one.writes).sum::<u64>() + found.writes;
         let has_generated = below.iter().chain([&found]).any(|one| one.declared.has_generated);
         tables.push(ServerTable {
             name,

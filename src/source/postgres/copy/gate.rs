@@ -114,8 +114,8 @@ pub struct Gone;
 /// As many chunks wait between the copier and the journal at most.
 const REQUESTS_MAX: usize = 2;
 /// A transaction is in the stream before it is visible: between the two lies the end of its commit, longer where it waits
-/// for a standby. So many that come after it can be told apart from it.
-const PASSED_MAX: usize = 16_384;
+/// for a standby. So many that come after it can be told apart from it; four bytes each.
+const PASSED_MAX: usize = 1 << 18;
 
 pub fn gate() -> (Gate, Knocker) {
     let (sender, requests) = mpsc::channel(REQUESTS_MAX);

@@ -7,7 +7,7 @@ use super::{EarlyWriters, LOOK_AGAIN, Trouble, Worker, table};
 use crate::journal::{CopyProgress, CopyRecord, CopyState};
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::TableName;
-use crate::model::schema::TableSchema;
+use crate::model::schema::{Identity, TableSchema};
 use crate::source::postgres::simple_query::Connection;
 use crate::source::postgres::{ServerTable, catalogue, publication};
 use std::sync::Arc;
@@ -81,6 +81,11 @@ impl Worker {
             return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
         };
         self.outlive_writers(connection, &found).await?;
+        if found.identity() == Identity::Nothing
+            && let Some(found) = catalogue::read_one(connection, &self.system, table).await?
+        {
+            self.kept.copied(&found).await?;
+        }
         Ok(found.relation().to_string())
     }
 

@@ -36,6 +36,7 @@ use crate::journal::{CopyRecord, CopyState, Journal};
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
 use crate::source::postgres::catalogue::CarrierEntry;
+use crate::source::postgres::kept::Kept;
 use crate::source::put_off::PutOff;
 use crate::source::status::Reporter;
 use gate::{Gone, Knocker};
@@ -61,7 +62,8 @@ pub struct Copier {
 }
 
 impl Copier {
-    pub fn spawn(system: PostgresSystem, journal: Journal, reporter: Reporter) -> Self {
+    /// `resumed`: something was journaled before this session.
+    pub fn spawn(system: PostgresSystem, journal: Journal, reporter: Reporter, kept: Kept, resumed: bool) -> Self {
         let (gate, knocker) = gate::gate();
         let changed = journal.copies_changed();
         let (received, heard) = watch::channel(Lsn::default());
@@ -70,11 +72,14 @@ impl Copier {
             journal,
             reporter,
             knocker,
+            kept,
             changed,
             received: heard,
             brought: HashMap::new(),
             put_off: PutOff::default(),
             early: HashMap::new(),
+            resumed,
+            began: None,
         };
         Self { gate, received, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
     }
@@ -85,6 +90,7 @@ struct Worker {
     journal: Journal,
     reporter: Reporter,
     knocker: Knocker,
+    kept: Kept,
     changed: watch::Receiver<u64>,
     /// How far the stream has come.
     received: watch::Receiver<Lsn>,
@@ -94,6 +100,10 @@ struct Worker {
     put_off: PutOff,
     /// Those of tables that were put off for them.
     early: HashMap<TableName, EarlyWriters>,
+    /// Something was journaled before this session.
+    resumed: bool,
+    /// Then: every transaction that was journaled before has a lower id. (It may wait for a standby, and not be visible yet.)
+    began: Option<u64>,
 }
 
 /// Who wrote to a table when it was first looked at since it joined its publication.

@@ -26,6 +26,13 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Whether a transaction with a lower id runs, or seems to: one that has committed does until its standby has answered.
+    pub fn has_running_below(&self, xid: u64) -> bool {
+        self.xmin < xid
+    }
+}
+
 impl FromStr for Snapshot {
     type Err = NotASnapshot;
 
@@ -49,6 +56,14 @@ mod tests {
         let snapshot: Snapshot = "10:20:14,10".parse().expect("a snapshot");
         let seen: Vec<u32> = (8..23).filter(|xid| snapshot.sees(*xid)).collect();
         assert_eq!(seen, [8, 9, 11, 12, 13, 15, 16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn what_is_older_than_an_id_and_still_runs_is_known() {
+        let at = |text: &str| text.parse::<Snapshot>().expect("a snapshot");
+        // One that runs alone is not listed: it is `xmax` itself.
+        assert!(at("10:30:10").has_running_below(20) && at("19:19:").has_running_below(20));
+        assert!(!at("20:30:").has_running_below(20) && !at("25:30:25").has_running_below(20));
     }
 
     #[test]

@@ -55,12 +55,15 @@ pub enum Need {
 impl Worker {
     /// Opens a transaction on the table and holds the stream where its snapshot belongs.
     pub(super) async fn stand(
-        &self,
+        &mut self,
         connection: &mut Connection,
         table: &TableName,
         need: Need,
     ) -> Result<Standing, Trouble> {
         let (mut tries, mut patience) = (0, ARRIVAL);
+        if self.resumed && self.began.is_none() {
+            self.began = Some(next_xid(connection).await?);
+        }
         loop {
             connection.query(BEGIN).await?;
             lock(connection, table).await?;
@@ -70,6 +73,11 @@ impl Worker {
                 connection.query("COMMIT").await?;
                 self.come_near(table, log_end).await?;
                 continue;
+            }
+            if self.began.is_some_and(|began| snapshot.has_running_below(began)) {
+                // Journaled before this session, it may not be visible yet; the gate knows only what came in this one.
+                connection.query("COMMIT").await?;
+                return self.stand_exactly(connection, table).await;
             }
             let need = if self.must_be_exact(&locked) { Need::Exact } else { need };
             match timeout(patience, self.knocker.hold(Place::Of { snapshot, log_end })).await {
@@ -169,6 +177,12 @@ async fn look(connection: &mut Connection, system: &PostgresSystem, table: &Tabl
 
 fn gone(table: &TableName) -> Trouble {
     Trouble::Table(format!("{table} is not in the database"))
+}
+
+/// Every transaction that has begun to write has a lower one.
+async fn next_xid(connection: &mut Connection) -> Result<u64, Fault> {
+    let rows = connection.query("SELECT pg_catalog.pg_current_xact_id()").await?;
+    rows.first().ok_or(Fault::Protocol("no transaction id"))?.some(0)
 }
 
 /// The snapshot of the transaction under way, and the end of the log behind it.

@@ -576,6 +576,43 @@ async fn a_copy_waits_for_whoever_wrote_to_the_table_before_it_and_lets_others_g
     attached.end().await;
 }
 
+/// It is in the log, and so in the journal, before any snapshot sees it: a chunk read after a restart would bring the old row
+/// behind the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_waits_for_a_standby_is_not_undone_by_a_copy_after_a_restart() {
+    let server = filled(400_000).await;
+    let mut attached = Attached::to(server.system()).await;
+    request(&attached, "t").await;
+    until_copy(&attached, "t", |record| record.rows > 0).await;
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'absent'").await;
+    server.sql("SELECT pg_reload_conf()").await;
+    let endpoint = server.system().endpoint;
+    let waiting = tokio::spawn(async move {
+        let mut connection = Connection::open(&endpoint, Purpose::Queries).await.expect("in");
+        connection.query("SET synchronous_commit = on; UPDATE public.t SET n = 7 WHERE id = 400000").await
+    });
+    let is_waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while server.text(is_waiting).await == "0" {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let end: Lsn = server.text("SELECT pg_current_wal_flush_lsn()").await.parse().expect("an LSN");
+    attached.until(|status| status.flushed >= Some(end)).await;
+    attached.stop().await;
+    assert!(attached.journal.copies()[0].state == CopyState::Running, "it is cut off in the middle");
+    attached.start();
+    attached.until(streams).await;
+    sleep(Duration::from_secs(4)).await;
+    server.sql("ALTER SYSTEM RESET synchronous_standby_names").await;
+    server.sql("SELECT pg_reload_conf()").await;
+    waiting.await.expect("ran").expect("committed");
+    copied(&attached, "t").await;
+    let read = reading(&attached, "t").await;
+    assert_eq!(read.rows.len(), 400_000);
+    let last = read.rows.values().filter(|row| row.contains("400000")).collect::<Vec<_>>();
+    assert!(last.iter().any(|row| row.contains("\"n\":7,")), "the new row is the last: {last:?}");
+    attached.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_becomes_another_one_starts_the_copy_over() {
     let server = filled(100_000).await;
