@@ -1,23 +1,26 @@
 //! The resume token: where a subscription has come to, sealed so that only this journal's own are taken back.
 //!
-//! Layout before base64url without padding, 66 bytes, integers big-endian:
+//! Layout before base64url without padding, 82 bytes, integers big-endian:
 //!
 //! ```text
-//! version:1 | epoch:16 | sequence:8 | phase:1 | ordinal:8 | HMAC-SHA256 of all before it, by the journal's key:32
+//! version:1 | epoch:16 | sequence:8 | phase:1 | ordinal:8 | history:16 | HMAC-SHA256 of all before it, by the journal's key:32
 //! ```
 //!
+//! Version 1 has no history: what it stands for is known to this journal by its number alone, as it was then.
 //! Surprise: the epoch stands in the clear and is looked at before the seal. Another journal's cursor cannot carry our
 //! seal, and its owner must hear "resume point gone", not "garbled".
 
 use crate::journal::{Bounds, Journal};
-use crate::model::position::{Epoch, Sequence};
+use crate::model::position::{Epoch, History, Reached, Sequence};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-const VERSION: u8 = 1;
+const WITHOUT_HISTORY: u8 = 1;
+const VERSION: u8 = 2;
 const EPOCH: usize = 16;
-const SEALED: usize = 1 + EPOCH + 8 + 1 + 8;
+const SEALED_WITHOUT_HISTORY: usize = 1 + EPOCH + 8 + 1 + 8;
+const SEALED: usize = SEALED_WITHOUT_HISTORY + 16;
 const TAG: usize = 32;
 const BYTES: usize = SEALED + TAG;
 
@@ -25,8 +28,8 @@ const BYTES: usize = SEALED + TAG;
 const PHASE_TABLES: u8 = 0;
 
 /// A place in this journal: resuming continues strictly after the whole of this transaction.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Cursor(pub Sequence);
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cursor(pub Reached);
 
 /// Why text is not a cursor to go on from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -44,6 +47,20 @@ pub enum Gone {
     Trimmed(Sequence, Sequence),
     #[error("sequence {0} lies beyond the newest durable one, {1}: this may be an older backup of the journal")]
     Ahead(Sequence, Sequence),
+    #[error(
+        "up to sequence {0} the journal held other transactions: an older copy of it was put back, and has grown again"
+    )]
+    OtherHistory(Sequence),
+}
+
+impl Gone {
+    /// Whether it shows that the reader has followed something else than this journal.
+    pub fn is_of_elsewhere(&self) -> bool {
+        match self {
+            Self::Trimmed(..) => false,
+            Self::Ahead(..) | Self::OtherHistory(_) => true,
+        }
+    }
 }
 
 impl Cursor {
@@ -52,12 +69,25 @@ impl Cursor {
     /// # Errors
     /// `Gone`.
     pub fn check(self, bounds: Bounds) -> Result<(), Gone> {
-        if self.0 > bounds.durable {
-            Err(Gone::Ahead(self.0, bounds.durable))
-        } else if self.0.next() < bounds.oldest {
-            Err(Gone::Trimmed(self.0, bounds.oldest))
+        let sequence = self.0.sequence;
+        if sequence > bounds.durable {
+            Err(Gone::Ahead(sequence, bounds.durable))
+        } else if sequence.next() < bounds.oldest {
+            Err(Gone::Trimmed(sequence, bounds.oldest))
         } else {
             Ok(())
+        }
+    }
+
+    /// The same place, known by the journal's own history there.
+    ///
+    /// # Errors
+    /// `Gone::OtherHistory`.
+    pub fn check_history(self, ours: History) -> Result<Self, Gone> {
+        let Reached { sequence, history } = self.0;
+        match history {
+            Some(theirs) if theirs != ours => Err(Gone::OtherHistory(sequence)),
+            _ => Ok(Self(Reached { sequence, history: Some(ours) })),
         }
     }
 }
@@ -78,33 +108,46 @@ impl Sealer {
         Self { epoch, key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
-    pub fn seal(&self, cursor: Cursor) -> String {
+    pub fn seal(&self, Cursor(Reached { sequence, history }): Cursor) -> String {
+        let (version, length) = match history {
+            Some(_) => (VERSION, SEALED),
+            None => (WITHOUT_HISTORY, SEALED_WITHOUT_HISTORY),
+        };
         let mut bytes = [0; BYTES];
-        let (sealed, tag) = bytes.split_at_mut(SEALED);
-        sealed[0] = VERSION;
+        let (sealed, tag) = bytes.split_at_mut(length);
+        sealed[0] = version;
         sealed[1..=EPOCH].copy_from_slice(&self.epoch.0);
-        sealed[1 + EPOCH..][..8].copy_from_slice(&cursor.0.0.to_be_bytes());
+        sealed[1 + EPOCH..][..8].copy_from_slice(&sequence.0.to_be_bytes());
         sealed[1 + EPOCH + 8] = PHASE_TABLES;
-        tag.copy_from_slice(hmac::sign(&self.key, sealed).as_ref());
-        URL_SAFE_NO_PAD.encode(bytes)
+        if let Some(history) = history {
+            sealed[SEALED_WITHOUT_HISTORY..].copy_from_slice(&history.0);
+        }
+        tag[..TAG].copy_from_slice(hmac::sign(&self.key, sealed).as_ref());
+        URL_SAFE_NO_PAD.encode(&bytes[..length + TAG])
     }
 
     /// # Errors
     /// [`CursorError`].
     pub fn open(&self, text: &str) -> Result<Cursor, CursorError> {
         let mut bytes = [0; BYTES];
-        if text.len() > BYTES * 2 || URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) != Ok(BYTES) || bytes[0] != VERSION
-        {
+        if text.len() > BYTES * 2 {
             return Err(CursorError::Unreadable);
         }
-        let (sealed, tag) = bytes.split_at(SEALED);
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| CursorError::Unreadable)?;
+        let length = match bytes[0] {
+            VERSION if length == BYTES => SEALED,
+            WITHOUT_HISTORY if length == SEALED_WITHOUT_HISTORY + TAG => SEALED_WITHOUT_HISTORY,
+            _ => return Err(CursorError::Unreadable),
+        };
+        let (sealed, tag) = bytes[..length + TAG].split_at(length);
         let theirs = Epoch(sealed[1..=EPOCH].try_into().map_err(|_| CursorError::Unreadable)?);
         if theirs != self.epoch {
             return Err(CursorError::OtherJournal { ours: self.epoch, theirs });
         }
         hmac::verify(&self.key, sealed, tag).map_err(|_| CursorError::Unreadable)?;
         let sequence = sealed[1 + EPOCH..][..8].try_into().map_err(|_| CursorError::Unreadable)?;
-        Ok(Cursor(Sequence(u64::from_be_bytes(sequence))))
+        let history = sealed.get(SEALED_WITHOUT_HISTORY..).and_then(|bytes| bytes.try_into().ok()).map(History);
+        Ok(Cursor(Reached { sequence: Sequence(u64::from_be_bytes(sequence)), history }))
     }
 }
 
@@ -116,19 +159,35 @@ mod tests {
         Sealer::new(Epoch([epoch; 16]), &[key; 32])
     }
 
+    fn cursor(sequence: u64) -> Cursor {
+        Cursor(Reached { sequence: Sequence(sequence), history: Some(History([3; 16])) })
+    }
+
+    fn of_an_earlier_version(sequence: u64) -> Cursor {
+        Cursor(Reached { sequence: Sequence(sequence), history: None })
+    }
+
     #[test]
     fn a_cursor_opens_to_what_was_sealed() {
         for sequence in [0, 1, 77, u64::MAX] {
-            let cursor = Cursor(Sequence(sequence));
-            assert_eq!(sealer(1, 1).open(&sealer(1, 1).seal(cursor)), Ok(cursor));
+            for cursor in [cursor(sequence), of_an_earlier_version(sequence)] {
+                assert_eq!(sealer(1, 1).open(&sealer(1, 1).seal(cursor)), Ok(cursor));
+            }
         }
+        let kept = "AQEBAQEBAQEBAQEBAQEBAQEAAAAAAAAACQAAAAAAAAAAACa4uCqb1mkKljTS5o9-6oiPD-3VFwuP-AFqjc5V7we3";
+        assert_eq!(sealer(1, 1).open(kept), Ok(of_an_earlier_version(9)), "what earlier versions gave out");
     }
 
     #[test]
     fn every_changed_character_is_noticed() {
-        let good = sealer(1, 1).seal(Cursor(Sequence(9)));
+        for good in [cursor(9), of_an_earlier_version(9)].map(|cursor| sealer(1, 1).seal(cursor)) {
+            nothing_else_opens(&good);
+        }
+    }
+
+    fn nothing_else_opens(good: &str) {
         for at in 0..good.len() {
-            let mut forged = good.clone().into_bytes();
+            let mut forged = good.to_owned().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
             let forged = String::from_utf8(forged).expect("still ASCII");
             assert!(sealer(1, 1).open(&forged).is_err(), "character {at}");
@@ -140,9 +199,9 @@ mod tests {
 
     #[test]
     fn another_journals_cursor_is_told_from_a_garbled_one() {
-        let foreign = sealer(2, 2).seal(Cursor(Sequence(9)));
+        let foreign = sealer(2, 2).seal(cursor(9));
         assert!(matches!(sealer(1, 1).open(&foreign), Err(CursorError::OtherJournal { .. })));
-        let forged = sealer(1, 2).seal(Cursor(Sequence(9)));
+        let forged = sealer(1, 2).seal(cursor(9));
         assert_eq!(sealer(1, 1).open(&forged), Err(CursorError::Unreadable));
     }
 
@@ -150,9 +209,9 @@ mod tests {
     fn a_place_is_gone_when_something_after_it_is_missing() {
         let bounds = Bounds { oldest: Sequence(5), durable: Sequence(8) };
         for (sequence, fits) in [(3, false), (4, true), (5, true), (8, true), (9, false)] {
-            assert_eq!(Cursor(Sequence(sequence)).check(bounds).is_ok(), fits, "{sequence}");
+            assert_eq!(cursor(sequence).check(bounds).is_ok(), fits, "{sequence}");
         }
         let empty = Bounds { oldest: Sequence(1), durable: Sequence::ZERO };
-        assert!(Cursor(Sequence::ZERO).check(empty).is_ok());
+        assert!(cursor(0).check(empty).is_ok());
     }
 }

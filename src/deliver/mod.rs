@@ -11,6 +11,7 @@ mod filter;
 pub mod grpc;
 mod mask;
 mod refusal;
+mod resume;
 mod rows;
 mod subject;
 mod subscriptions;

@@ -4,8 +4,9 @@
 //! that. Here lives only what a restart may forget: which streams are open and how far each has looked. Surprise: a
 //! takeover does not wait for the old stream. It is fenced at once, and told so when it is next read from.
 
-use super::cursor::{Cursor, CursorError, Sealer};
+use super::cursor::Cursor;
 use super::refusal::{Kind, Refusal};
+use super::resume::{From, Resume, Start};
 use super::subject::Subject;
 use crate::journal::{Journal, SubscriptionRecord};
 use crate::model::code;
@@ -27,7 +28,7 @@ const EPHEMERAL: &str = "ephemeral";
 /// Of one server.
 pub struct Subscriptions {
     journal: Journal,
-    sealer: Sealer,
+    resume: Resume,
     live_max: usize,
     live: Mutex<Live>,
 }
@@ -62,24 +63,6 @@ impl Name {
     }
 }
 
-/// Where a request asks to start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum From {
-    Earliest,
-    Latest,
-    /// A cursor as the client kept it.
-    Cursor(String),
-}
-
-/// Where a stream starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Strictly after this.
-    After(Cursor),
-    /// It cannot: why.
-    Gone(String),
-}
-
 /// What a durable subscription does when what it acknowledged last is no longer held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gap {
@@ -91,7 +74,7 @@ pub enum Gap {
 
 impl Subscriptions {
     pub fn new(journal: Journal, live_max: usize) -> Self {
-        Self { sealer: Sealer::of(&journal), journal, live_max, live: Mutex::default() }
+        Self { resume: Resume::of(&journal), journal, live_max, live: Mutex::default() }
     }
 
     /// Takes a place among the live streams, and with a name that subscription's only one.
@@ -126,14 +109,19 @@ impl Subscriptions {
     /// # Errors
     /// The cursor is not one of ours; the subject owns too many; the journal is stopped.
     pub async fn start(&self, subject: &Subject, name: Option<&Name>, from: From, gap: Gap) -> Result<Start, Refusal> {
-        let Some(name) = name else { return self.resolve(&from) };
+        let Some(name) = name else { return self.resume.start(&from).await };
         if let Some(record) = self.journal.subscription(&name.0) {
-            let acknowledged = self.checked(Cursor(record.acknowledged));
+            if gap == Gap::Refused
+                && let Some(reason) = self.resume.is_of_elsewhere(&from).await?
+            {
+                return Ok(Start::Gone(reason));
+            }
+            let acknowledged = self.resume.checked(Cursor(record.acknowledged)).await?;
             if gap == Gap::Refused || matches!(acknowledged, Start::After(_)) {
                 return Ok(acknowledged);
             }
         }
-        let start = self.resolve(&from)?;
+        let start = self.resume.start(&from).await?;
         if let Start::After(cursor) = start {
             self.check_durable_count(subject)?;
             self.record(subject, name, cursor).await?;
@@ -144,23 +132,13 @@ impl Subscriptions {
     /// Moves a durable subscription on, never back; gives the place that then holds.
     ///
     /// # Errors
-    /// It is not the subject's; the cursor is not ours or beyond what is durable; the journal is stopped.
+    /// It is not the subject's; the cursor is not ours, of another history or beyond what is durable; the journal is stopped.
     pub async fn acknowledge(&self, subject: &Subject, name: &Name, cursor: &str) -> Result<Cursor, Refusal> {
         let owned = self.journal.subscription(&name.0).is_some_and(|record| *record.subject == *subject.name);
         if !owned {
             return Err(not_found(Kind::NotFound, name));
         }
-        let cursor = self.sealer.open(cursor).map_err(|error| match error {
-            CursorError::Unreadable => Refusal::new(Kind::Invalid, code::CURSOR_UNREADABLE, error.to_string()),
-            CursorError::OtherJournal { .. } => {
-                Refusal::new(Kind::Precondition, code::RESUME_POINT_GONE, error.to_string())
-            }
-        })?;
-        let durable = self.journal.bounds().durable;
-        if cursor.0 > durable {
-            let message = format!("sequence {} lies beyond the newest durable one, {durable}", cursor.0);
-            return Err(Refusal::new(Kind::Precondition, code::CURSOR_AHEAD, message));
-        }
+        let cursor = self.resume.acknowledged(cursor).await?;
         self.record(subject, name, cursor).await
     }
 
@@ -175,8 +153,8 @@ impl Subscriptions {
             name: record.name.clone(),
             subject: record.subject.clone(),
             live: false,
-            acknowledged_sequence: record.acknowledged.0,
-            lag_transactions: durable.0.saturating_sub(record.acknowledged.0),
+            acknowledged_sequence: record.acknowledged.sequence.0,
+            lag_transactions: durable.0.saturating_sub(record.acknowledged.sequence.0),
         }));
         all.sort_by(|a, b| (&a.name, &a.subject, a.lag_transactions).cmp(&(&b.name, &b.subject, b.lag_transactions)));
         all
@@ -218,25 +196,6 @@ impl Subscriptions {
         }
     }
 
-    fn resolve(&self, from: &From) -> Result<Start, Refusal> {
-        let bounds = self.journal.bounds();
-        match from {
-            From::Latest => Ok(Start::After(Cursor(bounds.durable))),
-            From::Earliest => Ok(Start::After(Cursor(Sequence(bounds.oldest.0.saturating_sub(1))))),
-            From::Cursor(text) => match self.sealer.open(text) {
-                Ok(cursor) => Ok(self.checked(cursor)),
-                Err(error @ CursorError::OtherJournal { .. }) => Ok(Start::Gone(error.to_string())),
-                Err(error @ CursorError::Unreadable) => {
-                    Err(Refusal::new(Kind::Invalid, code::CURSOR_UNREADABLE, error.to_string()))
-                }
-            },
-        }
-    }
-
-    fn checked(&self, cursor: Cursor) -> Start {
-        cursor.check(self.journal.bounds()).map_or_else(|gone| Start::Gone(gone.to_string()), |()| Start::After(cursor))
-    }
-
     fn live(&self) -> MutexGuard<'_, Live> {
         // The map is whole after every statement, so a panic elsewhere does not make it wrong.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
@@ -274,7 +233,7 @@ impl Stream {
             name: name.to_owned(),
             subject: self.subject.to_string(),
             live: true,
-            acknowledged_sequence: record.map_or(0, |record| record.acknowledged.0),
+            acknowledged_sequence: record.map_or(0, |record| record.acknowledged.sequence.0),
             lag_transactions: durable.0.saturating_sub(self.progress.load(Ordering::Relaxed)),
         }
     }

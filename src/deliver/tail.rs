@@ -14,14 +14,15 @@ use super::cursor::{Cursor, Sealer};
 use super::encode_frame::{put_changes, put_frame};
 use super::filter::filter;
 use super::refusal::{Kind, Refusal};
-use super::subscriptions::{Claim, Start};
+use super::resume::Start;
+use super::subscriptions::Claim;
 use super::view::View;
 use crate::config::Entity;
 use crate::journal::{Cause, Header, Journal, ReadError, Reader};
 use crate::model::code;
 use crate::model::copy::CopyPhase;
 use crate::model::gtid::Gtid;
-use crate::model::position::{Position, Sequence};
+use crate::model::position::{Position, Reached, Sequence};
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
 use crate::wire::api::{types, v1};
@@ -62,7 +63,7 @@ pub struct Tail {
     /// A chunk that did not fit.
     waiting: Option<Bytes>,
     /// Everything up to here was looked at.
-    looked_at: Sequence,
+    looked_at: Reached,
     schemas_sent: HashSet<SchemaId>,
     /// Versions that were met, and tables of which something was seen in one of them.
     judged: HashSet<SchemaId>,
@@ -110,10 +111,11 @@ impl Tail {
         start: Start,
         stop: CancellationToken,
     ) -> Self {
-        let after = if let Start::After(cursor) = &start { cursor.0 } else { Sequence::ZERO };
-        claim.looked_at(after);
+        let nowhere = Reached { sequence: Sequence::ZERO, history: None };
+        let after = if let Start::After(cursor) = &start { cursor.0 } else { nowhere };
+        claim.looked_at(after.sequence);
         let mut tail = Self {
-            reader: journal.reader(after),
+            reader: journal.reader(after.sequence),
             journal,
             sealer,
             class,
@@ -206,7 +208,7 @@ impl Tail {
         let header = header.map_err(|error| self.read_failed(error))?;
         let scope = self.scope(&header)?;
         if let Scope::Nothing = scope {
-            self.look_past(header.sequence);
+            self.look_past(header.reached());
             return Ok(());
         }
         self.open = Some(Open { header, scope, begun: false });
@@ -282,7 +284,7 @@ impl Tail {
 
     fn commit(&mut self) -> Result<(), Refusal> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        self.look_past(open.header.sequence);
+        self.look_past(open.header.reached());
         // Whoever sees the table sees where its copies begin and end, rows or no rows.
         let every_row = open.header.schemas.iter().all(|id| self.class.remembered(*id).sees_every_row());
         if let Some(frame) = snapshot_frame(&open.header, every_row) {
@@ -299,9 +301,9 @@ impl Tail {
         Ok(())
     }
 
-    fn look_past(&mut self, sequence: Sequence) {
-        self.looked_at = sequence;
-        self.claim.looked_at(sequence);
+    fn look_past(&mut self, reached: Reached) {
+        self.looked_at = reached;
+        self.claim.looked_at(reached.sequence);
     }
 
     /// Decided by the header alone where it can be: then the body is skipped, or passed on as it is stored.
@@ -356,7 +358,7 @@ impl Tail {
     fn read_failed(&mut self, error: ReadError) -> Refusal {
         match error {
             ReadError::Trimmed { .. } => {
-                let reason = format!("read up to sequence {}, but {error}", self.looked_at);
+                let reason = format!("read up to sequence {}, but {error}", self.looked_at.sequence);
                 self.gone(reason)
             }
             ReadError::Damaged(problem) => {

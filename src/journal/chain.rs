@@ -2,9 +2,10 @@
 //!
 //! RocksDB checks each block that it reads but cannot see a write that never reached the disk, nor a record that was
 //! removed; a break in the chain can. What it cannot see is a tail missing as a whole: that is a journal that is
-//! consistent at an earlier place, whose checkpoints are earlier too, and the source compares those with its server.
+//! consistent at an earlier place, whose checkpoints are earlier too, and the source compares those with its server. Nor can it see
+//! that such a journal grew again: its readers can, who keep the history of where they are.
 
-use crate::model::position::Epoch;
+use crate::model::position::{Epoch, History};
 use ring::digest::{Context, SHA256, digest};
 
 pub(super) const HASH_BYTES: usize = 32;
@@ -22,6 +23,13 @@ pub(super) fn link(previous: &Hash, fields: &[u8]) -> Hash {
     context.update(previous);
     context.update(fields);
     narrow(context.finish().as_ref())
+}
+
+/// What readers keep of a hash: enough to tell one history from another.
+pub(super) fn history(hash: &Hash) -> History {
+    let mut history = History([0; 16]);
+    history.0.iter_mut().zip(hash).for_each(|(to, from)| *to = *from);
+    history
 }
 
 /// Hashes a body as its chunks go by; each chunk's length is hashed too, so that chunk borders are covered.

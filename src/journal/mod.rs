@@ -57,7 +57,7 @@ pub use reader::Reader;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::copy::CopyStep;
 use crate::model::name::{SystemName, TableName};
-use crate::model::position::{Epoch, Position, Sequence};
+use crate::model::position::{Epoch, History, Position, Reached, Sequence};
 use crate::model::problem::Problem;
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
@@ -95,6 +95,8 @@ pub struct Options {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header {
     pub sequence: Sequence,
+    /// Up to and with this transaction.
+    pub history: History,
     pub system: SystemName,
     pub position: Position,
     pub commit_time: UnixMicros,
@@ -165,8 +167,14 @@ pub struct Stats {
 pub struct SubscriptionRecord {
     pub name: String,
     pub subject: String,
-    /// Everything up to here is done with; `Sequence::ZERO` with `ordinal` 0 before the first acknowledgement.
-    pub acknowledged: Sequence,
+    /// Everything up to here is done with.
+    pub acknowledged: Reached,
+}
+
+impl Header {
+    pub fn reached(&self) -> Reached {
+        Reached { sequence: self.sequence, history: Some(self.history) }
+    }
 }
 
 /// Cheap to clone. With the last clone and the last [`Intake`] the journal closes by itself, which blocks a moment:
@@ -208,6 +216,26 @@ impl Journal {
 
     pub fn bounds(&self) -> Bounds {
         self.shared().progress.bounds()
+    }
+
+    /// The history up to `sequence`, which is durable or 0.
+    ///
+    /// # Errors
+    /// [`ReadError::Trimmed`] where retention has taken it.
+    pub async fn history(&self, sequence: Sequence) -> Result<History, ReadError> {
+        let shared = Arc::clone(self.shared());
+        let reading = tokio::task::spawn_blocking(move || stored::history(&shared, sequence));
+        // A read only fails to end when the runtime is going away.
+        reading.await.unwrap_or(Err(ReadError::Closed))
+    }
+
+    /// The newest durable transaction, with its history.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn newest(&self) -> Result<Reached, ReadError> {
+        let sequence = self.bounds().durable;
+        Ok(Reached { sequence, history: Some(self.history(sequence).await?) })
     }
 
     /// Changes whenever something became durable.

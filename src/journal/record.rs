@@ -3,7 +3,7 @@
 //! Tags and versions are append-only and golden tests hold the bytes. Body chunks are no records: they are stored exactly
 //! as the source gave them, because they go to subscribers as they are.
 
-use super::chain::{HASH_BYTES, Hash};
+use super::chain::{HASH_BYTES, Hash, history};
 use super::keys::BodyId;
 use super::{Cause, CopyRecord, CopyState, SubscriptionRecord};
 use crate::model::checkpoint::{
@@ -12,7 +12,7 @@ use crate::model::checkpoint::{
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::gtid::{Gtid, GtidSet, MariadbGtid, MysqlGtid, Origin};
 use crate::model::name::{SystemName, TableName};
-use crate::model::position::{Epoch, LogPlace, Lsn, Position, Sequence};
+use crate::model::position::{Epoch, History, LogPlace, Lsn, Position, Reached, Sequence};
 use crate::model::schema::SchemaId;
 use crate::model::time::UnixMicros;
 use prost::Message;
@@ -220,6 +220,9 @@ struct SubscriptionFields {
     subject: String,
     #[prost(uint64, tag = "3")]
     acknowledged: u64,
+    /// Empty: an earlier version's.
+    #[prost(bytes = "vec", tag = "4")]
+    history: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -324,8 +327,8 @@ impl Entry {
         })
     }
 
-    /// Reads what [`split_entry`] gave as the fields.
-    pub(super) fn read(fields: &[u8]) -> Result<Self, Unreadable> {
+    /// Reads what [`split_entry`] gave.
+    pub(super) fn read(hash: &Hash, fields: &[u8]) -> Result<Self, Unreadable> {
         let fields: EntryFields = unseal(fields)?;
         let position = match (fields.postgres_commit_lsn, fields.binlog) {
             (Some(lsn), None) => Position::Postgres { commit_lsn: Lsn(lsn) },
@@ -335,6 +338,7 @@ impl Entry {
         };
         let header = super::Header {
             sequence: Sequence(fields.sequence),
+            history: history(hash),
             system: SystemName::recorded(&fields.system).map_err(|_| Unreadable::Fields)?,
             position,
             commit_time: UnixMicros(fields.commit_time),
@@ -348,7 +352,7 @@ impl Entry {
             copied_rows: fields.copied_rows,
             cause: fields.cause.as_ref().map(cause).transpose()?,
         };
-        Ok(Self { header: Arc::new(header), body: BodyId(fields.body), body_hash: hash(&fields.body_hash)? })
+        Ok(Self { header: Arc::new(header), body: BodyId(fields.body), body_hash: whole_hash(&fields.body_hash)? })
     }
 }
 
@@ -369,7 +373,7 @@ pub(super) fn join_entry(hash: &Hash, fields: &[u8]) -> Vec<u8> {
 /// The hash and the fields of a header's value.
 pub(super) fn split_entry(value: &[u8]) -> Result<(Hash, &[u8]), Unreadable> {
     let (stored, fields) = value.split_at_checked(HASH_BYTES).ok_or(Unreadable::Short)?;
-    Ok((hash(stored)?, fields))
+    Ok((whole_hash(stored)?, fields))
 }
 
 pub(super) fn write_mark(mark: &Mark) -> Vec<u8> {
@@ -378,7 +382,7 @@ pub(super) fn write_mark(mark: &Mark) -> Vec<u8> {
 
 pub(super) fn read_mark(value: &[u8]) -> Result<Mark, Unreadable> {
     let fields: MarkFields = unseal(value)?;
-    Ok(Mark { sequence: Sequence(fields.sequence), hash: hash(&fields.hash)?, bytes_total: fields.bytes_total })
+    Ok(Mark { sequence: Sequence(fields.sequence), hash: whole_hash(&fields.hash)?, bytes_total: fields.bytes_total })
 }
 
 pub(super) fn write_identity(identity: &Identity) -> Vec<u8> {
@@ -392,7 +396,7 @@ pub(super) fn write_identity(identity: &Identity) -> Vec<u8> {
 pub(super) fn read_identity(value: &[u8]) -> Result<Identity, Unreadable> {
     let fields: IdentityFields = unseal(value)?;
     let epoch = fields.epoch.try_into().map_err(|_| Unreadable::Fields)?;
-    Ok(Identity { format: fields.format, epoch: Epoch(epoch), seal_key: hash(&fields.seal_key)? })
+    Ok(Identity { format: fields.format, epoch: Epoch(epoch), seal_key: whole_hash(&fields.seal_key)? })
 }
 
 pub(super) fn write_number(number: u64) -> Vec<u8> {
@@ -407,13 +411,19 @@ pub(super) fn write_subscription(record: &SubscriptionRecord) -> Vec<u8> {
     seal(&SubscriptionFields {
         name: record.name.clone(),
         subject: record.subject.clone(),
-        acknowledged: record.acknowledged.0,
+        acknowledged: record.acknowledged.sequence.0,
+        history: record.acknowledged.history.map(|history| history.0.to_vec()).unwrap_or_default(),
     })
 }
 
 pub(super) fn read_subscription(value: &[u8]) -> Result<SubscriptionRecord, Unreadable> {
     let fields: SubscriptionFields = unseal(value)?;
-    Ok(SubscriptionRecord { name: fields.name, subject: fields.subject, acknowledged: Sequence(fields.acknowledged) })
+    let history = match fields.history.as_slice() {
+        [] => None,
+        bytes => Some(History(bytes.try_into().map_err(|_| Unreadable::Fields)?)),
+    };
+    let acknowledged = Reached { sequence: Sequence(fields.acknowledged), history };
+    Ok(SubscriptionRecord { name: fields.name, subject: fields.subject, acknowledged })
 }
 
 pub(super) fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
@@ -599,7 +609,7 @@ fn copy_step(fields: &CopyStepFields) -> Result<CopyStep, Unreadable> {
     })
 }
 
-fn hash(bytes: &[u8]) -> Result<Hash, Unreadable> {
+fn whole_hash(bytes: &[u8]) -> Result<Hash, Unreadable> {
     bytes.try_into().map_err(|_| Unreadable::Fields)
 }
 
@@ -616,6 +626,7 @@ mod tests {
         let entry = Entry {
             header: Arc::new(super::super::Header {
                 sequence: Sequence(3),
+                history: History([7; 16]),
                 system: SystemName::new("crm").expect("a name"),
                 position: Position::Postgres { commit_lsn: Lsn(0x1234) },
                 commit_time: UnixMicros(-5),
@@ -646,8 +657,8 @@ mod tests {
             ..entry.clone()
         };
         assert_eq!(hex(&copying.fields()), expected + "6a0c0a01731201741805" + "2002" + "2801" + "7006");
-        assert_eq!(Entry::read(&copying.fields()), Ok(copying));
-        assert_eq!(Entry::read(&fields), Ok(entry));
+        assert_eq!(Entry::read(&[7; 32], &copying.fields()), Ok(copying));
+        assert_eq!(Entry::read(&[7; 32], &fields), Ok(entry));
 
         let copy = CopyRecord {
             last_key: vec!["a".to_owned()],
@@ -682,8 +693,13 @@ mod tests {
         assert_eq!(hex(&write_identity(&identity)), expected);
         assert_eq!(read_identity(&write_identity(&identity)), Ok(identity));
 
-        let record = SubscriptionRecord { name: "n".to_owned(), subject: "s".to_owned(), acknowledged: Sequence(4) };
+        let acknowledged = Reached { sequence: Sequence(4), history: None };
+        let record = SubscriptionRecord { name: "n".to_owned(), subject: "s".to_owned(), acknowledged };
         assert_eq!(hex(&write_subscription(&record)), "010a016e1201731804");
+        assert_eq!(read_subscription(&write_subscription(&record)), Ok(record.clone()));
+        let acknowledged = Reached { history: Some(History([5; 16])), ..acknowledged };
+        let record = SubscriptionRecord { acknowledged, ..record };
+        assert_eq!(hex(&write_subscription(&record)), "010a016e12017318042210".to_owned() + &"05".repeat(16));
         assert_eq!(read_subscription(&write_subscription(&record)), Ok(record));
 
         let checkpoint = Checkpoint::Postgres(PostgresCheckpoint {

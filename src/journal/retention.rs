@@ -42,7 +42,7 @@ pub(super) fn cut(
     while bodies.len() < STEP_TRANSACTIONS && bytes_total.saturating_sub(reached.bytes_total) > target_bytes {
         let Some(value) = headers.value() else { break };
         let (hash, fields) = split_entry(value).map_err(|why| unreadable("a header", why)).map_err(WriteFault)?;
-        let entry = Entry::read(fields).map_err(|why| unreadable("a header", why)).map_err(WriteFault)?;
+        let entry = Entry::read(&hash, fields).map_err(|why| unreadable("a header", why)).map_err(WriteFault)?;
         if entry.header.sequence != reached.sequence.next() {
             return Err(WriteFault(damaged(format_args!("sequence {} is missing", reached.sequence.next()))));
         }

@@ -4,13 +4,13 @@
 //! last chunk is given only once all of it has hashed right, so nobody sees the end of a damaged transaction.
 
 use super::ReadError;
-use super::chain::{BodyHash, Hash, link};
+use super::chain::{self, BodyHash, Hash, link};
 use super::error::{damaged, unreadable};
 use super::keys::{self, BodyId};
 use super::record::{Entry, split_entry};
 use super::shared::{Progress, Shared};
 use super::store::Store;
-use crate::model::position::Sequence;
+use crate::model::position::{History, Sequence};
 use bytes::Bytes;
 use rocksdb::DBRawIterator;
 use std::sync::Arc;
@@ -49,6 +49,13 @@ pub(super) fn read_ahead(shared: &Shared, after: Sequence, durable: Sequence) ->
         headers.next();
     }
     Ok(read)
+}
+
+/// See [`super::Journal::history`].
+pub(super) fn history(shared: &Shared, sequence: Sequence) -> Result<History, ReadError> {
+    let store = shared.store.load_full().ok_or(ReadError::Closed)?;
+    let hash = Reading { store, progress: &shared.progress }.hash(sequence)?;
+    Ok(chain::history(&hash))
 }
 
 /// A large body, part by part.
@@ -151,7 +158,7 @@ pub(super) fn checked(expected: Sequence, previous: &Hash, value: &[u8]) -> Resu
     if link(previous, fields) != hash {
         return Err("its header does not hash to what the chain says".to_owned());
     }
-    let entry = Entry::read(fields).map_err(|why| unreadable("its header", why).message)?;
+    let entry = Entry::read(&hash, fields).map_err(|why| unreadable("its header", why).message)?;
     if entry.header.sequence != expected {
         return Err(format!("its header is that of {}", entry.header.sequence));
     }

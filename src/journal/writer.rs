@@ -8,7 +8,7 @@
 //! Sequences are given here, in the order in which transactions become durable. Surprise: a group of chunks alone is not
 //! synced. Nothing points at them yet, and the sync of the commit that does covers the whole WAL.
 
-use super::chain::{Hash, link};
+use super::chain::{Hash, history, link};
 use super::disk::Floor;
 use super::error::write_failed;
 use super::group::Group;
@@ -23,7 +23,7 @@ use super::store::Store;
 use super::system::System;
 use super::{Commit, Header, Options};
 use crate::model::name::SystemName;
-use crate::model::position::Sequence;
+use crate::model::position::{History, Sequence};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -172,6 +172,8 @@ impl Writer {
         let bytes_total = self.newest.bytes_total.saturating_add(body.bytes);
         let header = Header {
             sequence: self.newest.sequence.next(),
+            // Known once the rest is hashed.
+            history: History::default(),
             system: system.name.clone(),
             position: commit.position,
             commit_time: commit.commit_time,
@@ -185,9 +187,10 @@ impl Writer {
             copy: commit.copy.as_ref().map(|progress| progress.step.clone()),
             cause: commit.cause,
         };
-        let entry = Entry { header: Arc::new(header), body: body.body, body_hash: body.hash };
+        let mut entry = Entry { header: Arc::new(header), body: body.body, body_hash: body.hash };
         let fields = entry.fields();
         let hash = link(&self.newest.hash, &fields);
+        Arc::make_mut(&mut entry.header).history = history(&hash);
         self.newest = Newest { sequence: entry.header.sequence, hash, bytes_total };
         group.batch.put(keys::header(entry.header.sequence), join_entry(&hash, &fields));
         group.notes(&commit.notes);
@@ -212,7 +215,11 @@ impl Writer {
         let known =
             group.subscription(&request.record.name).or_else(|| self.shared.subscriptions.get(&request.record.name));
         let holds = match known {
-            Some(known) if known.acknowledged > request.record.acknowledged || known == request.record => known,
+            Some(known)
+                if known.acknowledged.sequence > request.record.acknowledged.sequence || known == request.record =>
+            {
+                known
+            }
             _ => {
                 let record = &request.record;
                 group.batch.put(keys::subscription(&record.name), write_subscription(record));

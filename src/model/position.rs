@@ -123,6 +123,45 @@ impl fmt::Display for Sequence {
     }
 }
 
+/// Which transactions a journal holds up to a sequence: the first bits of its chained hash there. Two copies of one journal that
+/// went different ways have the same epoch and the same sequences, and from where they part another history.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct History(pub [u8; 16]);
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for History {
+    type Err = NotAHistory;
+
+    fn from_str(text: &str) -> Result<Self, NotAHistory> {
+        let digits = (text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(text);
+        let number = digits.and_then(|text| u128::from_str_radix(text, 16).ok()).ok_or(NotAHistory)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a history, which has 32 hexadecimal digits")]
+pub struct NotAHistory;
+
+/// How far a reader has come in a journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reached {
+    pub sequence: Sequence,
+    /// `None`: an earlier version, which kept none, noted the place.
+    pub history: Option<History>,
+}
+
 /// 128 random bits made when a journal is created: tells one journal from another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub [u8; 16]);
@@ -149,6 +188,15 @@ mod tests {
         assert_eq!(place("my:log.000009:157").to_string(), "my:log.000009:157");
         assert!(place("b.000010:4").order() > place("b.000009:100").order());
         assert_eq!("b.000009".parse::<LogPlace>(), Err(NotAPlace));
+    }
+
+    #[test]
+    fn a_history_reads_back_what_it_prints() {
+        let history = History([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
+        assert_eq!(history.to_string().parse(), Ok(history));
+        for bad in ["", "+0000000000000000000000000000001", "000102"] {
+            assert_eq!(bad.parse::<History>(), Err(NotAHistory), "{bad:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod power_cut;
 mod python_client;
 mod random_values;
 mod rehearsal;
+mod restores;
 mod size;
 mod snapshot;
 mod surprises;

@@ -15,7 +15,7 @@ use super::table::{Alteration, Source, Table};
 use super::values::{Rows, StampText, Unwritable, instant, literals, put_literal};
 use crate::model::code;
 use crate::model::name::{SystemName, TableName};
-use crate::model::position::Sequence;
+use crate::model::position::Reached;
 use crate::model::problem::Problem;
 use crate::source::postgres::{Fault, identifier};
 use std::collections::{HashMap, HashSet};
@@ -107,20 +107,20 @@ impl Applier {
         Ok(())
     }
 
-    /// Commits what was written, and that everything up to `sequence` is.
+    /// Commits what was written, and that everything up to `reached` is.
     ///
     /// # Errors
     /// [`Failure`]. Whether it was committed is then for the target to say.
-    pub async fn commit(&mut self, sequence: Sequence) -> Result<(), Failure> {
+    pub async fn commit(&mut self, reached: Reached) -> Result<(), Failure> {
         self.begin().await?;
         // What somebody has made to be checked at the commit would be everybody's trouble there; here it is its table's.
         let check = if self.written.is_empty() { "" } else { "SET CONSTRAINTS ALL IMMEDIATE; " };
-        let sql = format!("{check}{}; COMMIT", ledger::move_to(&self.target, sequence));
+        let sql = format!("{check}{}; COMMIT", ledger::move_to(&self.target, reached));
         self.connection.query(&sql).await.map_err(|fault| self.by_its_table(fault))?;
         self.written.clear();
         self.open = false;
         self.stages.values_mut().for_each(|stage| stage.used = false);
-        self.stands.iter_mut().for_each(|position| position.sequence = sequence);
+        self.stands.iter_mut().for_each(|position| position.reached = reached);
         Ok(())
     }
 
@@ -383,7 +383,11 @@ impl Statements {
 }
 
 fn told(positions: &[Position]) -> String {
-    let one = |position: &Position| format!("{} {}:{}", position.system, position.epoch, position.sequence);
+    let one = |position: &Position| {
+        let Reached { sequence, history } = position.reached;
+        let history = history.map(|history| history.to_string()).unwrap_or_default();
+        format!("{} {}:{sequence}:{history}", position.system, position.epoch)
+    };
     positions.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

@@ -1,15 +1,16 @@
 //! What a target knows of itself, in its schema `_tailwater`: how far it is, and how each of its tables stands.
 //!
 //! Everything here changes in the transaction that changes the rows. Where a target stands is a row for each of its systems,
-//! (epoch, sequence), locked and compared before a batch and moved with it: a second Tailwater finds another sequence than its
-//! own, and stops. `resync` and the humans' questions read the same tables.
+//! (epoch, sequence, history), locked and compared before a batch and moved with it: a second Tailwater finds another sequence
+//! than its own, and stops. `resync` and the humans' questions read the same tables. Surprise: the column `history` begins with
+//! the sequence that it belongs to, as an earlier version moves the sequence and leaves the history behind.
 
 use super::connection::Target as Connection;
 use super::failure::Failure;
 use super::table::{Source, State, Table};
 use crate::model::code::{self, Code};
 use crate::model::name::{SystemName, TableName};
-use crate::model::position::{Epoch, Sequence};
+use crate::model::position::{Epoch, Reached, Sequence};
 use crate::model::problem::Problem;
 use crate::source::postgres::{Fault, Row, literal};
 
@@ -19,7 +20,8 @@ const FORMAT: u32 = 1;
 const MAKE: &str = "CREATE SCHEMA IF NOT EXISTS _tailwater; \
      CREATE TABLE IF NOT EXISTS _tailwater.format (version int NOT NULL); \
      CREATE TABLE IF NOT EXISTS _tailwater.positions (target text, system text, epoch text NOT NULL, \
-         sequence bigint NOT NULL, moved_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, system)); \
+         sequence bigint NOT NULL, moved_at timestamptz NOT NULL DEFAULT now(), history text, \
+         PRIMARY KEY (target, system)); \
      CREATE TABLE IF NOT EXISTS _tailwater.tables (target_schema text, target_table text, target text NOT NULL, \
          system text NOT NULL, source_schema text NOT NULL, source_table text NOT NULL, state text NOT NULL, \
          copy_after bigint NOT NULL, copy_begin bigint NOT NULL, sweep boolean NOT NULL, shape text, halt_code text, \
@@ -27,13 +29,18 @@ const MAKE: &str = "CREATE SCHEMA IF NOT EXISTS _tailwater; \
          UNIQUE (target, system, source_schema, source_table)); \
      INSERT INTO _tailwater.format SELECT 1 WHERE NOT EXISTS (SELECT FROM _tailwater.format)";
 
+/// Made by a version that kept no history.
+const LACKS_HISTORY: &str = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute \
+     WHERE attrelid = '_tailwater.positions'::regclass AND attname = 'history' AND NOT attisdropped)";
+const ADD_HISTORY: &str = "ALTER TABLE _tailwater.positions ADD COLUMN IF NOT EXISTS history text";
+
 /// How far a target is with one system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     pub system: SystemName,
     /// 32 hexadecimal digits.
     pub epoch: String,
-    pub sequence: Sequence,
+    pub reached: Reached,
 }
 
 /// What is kept for one target.
@@ -55,7 +62,12 @@ pub async fn open(connection: &mut Connection, target: &SystemName) -> Result<Ke
     let rows = connection.query("SELECT max(version) FROM _tailwater.format").await?;
     let version: Option<u32> = rows.first().map(|row| row.parse(0)).transpose()?.flatten();
     match version {
-        Some(FORMAT) => read(connection, target).await,
+        Some(FORMAT) => {
+            if !connection.query(LACKS_HISTORY).await?.is_empty() {
+                connection.query(ADD_HISTORY).await?;
+            }
+            read(connection, target).await
+        }
         Some(newer) => {
             Err(unreadable(format!("its schema _tailwater has format {newer}, this version knows {FORMAT}")))
         }
@@ -87,7 +99,22 @@ fn system(row: &Row) -> Result<SystemName, Failure> {
 }
 
 fn position(row: &Row) -> Result<Position, Failure> {
-    Ok(Position { system: system(row)?, epoch: row.some(1)?, sequence: Sequence(row.some(2)?) })
+    let sequence = Sequence(row.some(2)?);
+    let noted = row.text(3).and_then(|text| text.split_once(':'));
+    let history = match noted {
+        Some((at, history)) if at == sequence.to_string() => Some(
+            history
+                .parse()
+                .map_err(|_| unreadable("its schema _tailwater holds a history that does not read".into()))?,
+        ),
+        _ => None,
+    };
+    Ok(Position { system: system(row)?, epoch: row.some(1)?, reached: Reached { sequence, history } })
+}
+
+/// The column `history`.
+fn noted(Reached { sequence, history }: Reached) -> String {
+    history.map_or_else(|| "NULL".to_owned(), |history| format!("'{sequence}:{history}'"))
 }
 
 fn table(row: &Row) -> Result<Table, Failure> {
@@ -120,7 +147,7 @@ fn table(row: &Row) -> Result<Table, Failure> {
 /// Locks where the target stands; gives it as text to compare with [`standing`].
 pub fn lock(target: &SystemName) -> String {
     format!(
-        "SELECT system, epoch, sequence FROM _tailwater.positions WHERE target = {} FOR UPDATE",
+        "SELECT system, epoch, sequence, history FROM _tailwater.positions WHERE target = {} FOR UPDATE",
         literal(target.as_str())
     )
 }
@@ -134,20 +161,32 @@ pub fn standing(rows: &[Row]) -> Result<Vec<Position>, Failure> {
 }
 
 /// Moves every system of the target.
-pub fn move_to(target: &SystemName, sequence: Sequence) -> String {
+pub fn move_to(target: &SystemName, reached: Reached) -> String {
+    let (sequence, history) = (reached.sequence, noted(reached));
     format!(
-        "UPDATE _tailwater.positions SET sequence = {sequence}, moved_at = now() WHERE target = {}",
+        "UPDATE _tailwater.positions SET sequence = {sequence}, history = {history}, moved_at = now() WHERE target = {}",
+        literal(target.as_str())
+    )
+}
+
+/// For a place that an earlier version noted, unless it has moved since.
+pub fn note_history(target: &SystemName, reached: Reached) -> String {
+    let (sequence, history) = (reached.sequence, noted(reached));
+    format!(
+        "UPDATE _tailwater.positions SET history = {history} WHERE target = {} AND sequence = {sequence}",
         literal(target.as_str())
     )
 }
 
 /// Gives a system its first position, or, taken over from another journal, its new one.
-pub fn set_position(target: &SystemName, system: &SystemName, epoch: Epoch, sequence: Sequence) -> String {
+pub fn set_position(target: &SystemName, system: &SystemName, epoch: Epoch, reached: Reached) -> String {
+    let (target, system) = (literal(target.as_str()), literal(system.as_str()));
+    let (sequence, history) = (reached.sequence, noted(reached));
     format!(
-        "INSERT INTO _tailwater.positions (target, system, epoch, sequence) VALUES ({}, {}, '{epoch}', {sequence}) \
-         ON CONFLICT (target, system) DO UPDATE SET epoch = EXCLUDED.epoch, sequence = EXCLUDED.sequence, moved_at = now()",
-        literal(target.as_str()),
-        literal(system.as_str())
+        "INSERT INTO _tailwater.positions (target, system, epoch, sequence, history) \
+         VALUES ({target}, {system}, '{epoch}', {sequence}, {history}) \
+         ON CONFLICT (target, system) DO UPDATE SET epoch = EXCLUDED.epoch, sequence = EXCLUDED.sequence, \
+         history = EXCLUDED.history, moved_at = now()"
     )
 }
 

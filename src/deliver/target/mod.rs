@@ -18,6 +18,7 @@ mod preflight;
 mod session;
 mod shape;
 mod sql;
+mod standing;
 pub mod status;
 mod supervise;
 pub mod table;

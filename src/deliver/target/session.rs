@@ -10,16 +10,17 @@
 use super::apply::Applier;
 use super::connection::Target as Connection;
 use super::failure::Failure;
-use super::ledger::{self, Kept, Position};
+use super::ledger::{self, Kept};
 use super::names::Names;
 use super::plan::Plan;
+use super::standing::{self, unreadable};
 use super::status::State;
 use super::table::{self, Source, Table};
 use super::{Captured, Command, Context};
-use crate::journal::{Follower, Header, Journal, ReadError, Reader};
+use crate::journal::{Follower, Header, ReadError, Reader};
 use crate::model::code;
 use crate::model::name::TableName;
-use crate::model::position::Sequence;
+use crate::model::position::{Reached, Sequence};
 use crate::model::problem::Problem;
 use crate::source::postgres::Fault;
 use crate::wire::api::v1::Changes;
@@ -46,7 +47,7 @@ pub struct Session<'a> {
     /// Committed at the target.
     sequence: Sequence,
     /// Gathered up to here; ahead of `sequence` while nothing in between is for this target.
-    gathered: Sequence,
+    gathered: Reached,
     bytes_total: u64,
     /// Rows written since the last commit.
     changes: u64,
@@ -112,12 +113,13 @@ pub async fn run(context: &Context, commands: &mut tokio::sync::mpsc::Receiver<C
 pub async fn take_over(context: &Context) -> Result<Vec<String>, Failure> {
     let mut connection = connect(context).await?;
     let kept = ledger::open(&mut connection, &context.target.name).await?;
-    let (epoch, sequence) = (context.journal.epoch(), context.journal.bounds().durable);
+    let newest = context.journal.newest().await.map_err(|error| unreadable(&error))?;
+    let (epoch, sequence) = (context.journal.epoch(), newest.sequence);
     connection.query("BEGIN").await?;
     // Those of systems that are not configured any more too: all of a target's stand at one place.
     let known = kept.positions.iter().map(|position| &position.system);
     for system in known.chain(context.names.systems()) {
-        connection.query(&ledger::set_position(&context.target.name, system, epoch, sequence)).await?;
+        connection.query(&ledger::set_position(&context.target.name, system, epoch, newest)).await?;
     }
     let (mut names, mut tables) = (Vec::new(), kept.tables);
     for table in &mut tables {
@@ -170,8 +172,9 @@ impl<'a> Session<'a> {
     async fn open(context: &'a Context) -> Result<Self, Failure> {
         let mut connection = connect(context).await?;
         let kept = ledger::open(&mut connection, &context.target.name).await?;
-        let sequence = judge(&kept.positions, &context.journal)?;
-        let stands = take_places(context, &mut connection, kept.positions, sequence).await?;
+        let reached = standing::judge(&kept.positions, &context.journal).await?;
+        let stands = standing::take_places(context, &mut connection, kept.positions, reached).await?;
+        let sequence = reached.sequence;
         let mut applier = Applier::new(connection, context.target.name.clone(), stands);
         let mut tables = leave_unselected(&mut applier, &context.names, kept.tables, sequence).await?;
         wait_from_here(&mut applier, &mut tables, sequence).await?;
@@ -184,7 +187,7 @@ impl<'a> Session<'a> {
             reader: context.journal.reader(sequence),
             follower,
             sequence,
-            gathered: sequence,
+            gathered: reached,
             bytes_total: 0,
             changes: 0,
             moved_at: Instant::now(),
@@ -216,7 +219,7 @@ impl<'a> Session<'a> {
         commands: &mut tokio::sync::mpsc::Receiver<Command>,
         tables: &mut tokio::sync::watch::Receiver<Captured>,
     ) -> Woken {
-        let idle = (self.gathered > self.sequence).then(|| self.moved_at + IDLE);
+        let idle = (self.gathered.sequence > self.sequence).then(|| self.moved_at + IDLE);
         tokio::select! {
             biased;
             () = self.context.stop.cancelled() => Woken::Stop,
@@ -262,7 +265,7 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        self.gathered = header.sequence;
+        self.gathered = header.reached();
         self.bytes_total = header.bytes_total;
         Ok(())
     }
@@ -280,7 +283,7 @@ impl<'a> Session<'a> {
 
     async fn commit(&mut self) -> Result<(), Failure> {
         self.applier.commit(self.gathered).await?;
-        self.sequence = self.gathered;
+        self.sequence = self.gathered.sequence;
         self.moved_at = Instant::now();
         self.follower.applied(self.bytes_total);
         self.context.reporter.applied(self.sequence, std::mem::take(&mut self.changes));
@@ -345,7 +348,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         // Everything before this is in the copy that begins after it.
-        let table = Table::waiting(source.clone(), name, self.gathered);
+        let table = Table::waiting(source.clone(), name, self.gathered.sequence);
         self.applier.put_tables(std::slice::from_ref(&table)).await?;
         tracing::info!(target = %self.context.target.name, table = %source, "a table joins the target");
         self.plan.put(table);
@@ -370,7 +373,7 @@ impl<'a> Session<'a> {
         };
         let mut meant: Vec<_> = self.plan.tables().filter(is_meant).cloned().collect();
         // Its position first: what was gathered and is not for this target is behind it.
-        meant.iter_mut().for_each(|table| table.resync(self.gathered));
+        meant.iter_mut().for_each(|table| table.resync(self.gathered.sequence));
         self.applier.put_tables(&meant).await?;
         let names = meant.iter().map(|table| table.source.to_string()).collect();
         meant.into_iter().for_each(|table| self.plan.put(table));
@@ -387,48 +390,6 @@ async fn at(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
-}
-
-/// Where to go on from: where the target stands, or for a new one the end of the journal.
-fn judge(positions: &[Position], journal: &Journal) -> Result<Sequence, Failure> {
-    let (ours, bounds) = (journal.epoch().to_string(), journal.bounds());
-    if let Some(other) = positions.iter().find(|position| position.epoch != ours) {
-        let message = format!("its position is of journal {}, ours is {ours}", other.epoch);
-        return Err(Failure::Halt(Problem::new(code::TARGET_OF_ANOTHER_JOURNAL, message)));
-    }
-    let Some(sequence) = positions.iter().map(|position| position.sequence).min() else { return Ok(bounds.durable) };
-    let newest = positions.iter().map(|position| position.sequence).max().unwrap_or(sequence);
-    if newest > bounds.durable {
-        let message = format!("it has applied sequence {newest}, the journal ends at {}", bounds.durable);
-        return Err(Failure::Halt(Problem::new(code::TARGET_AHEAD, message)));
-    }
-    if newest != sequence {
-        let message = format!("its systems stand at {sequence} and at {newest}");
-        return Err(Failure::Halt(Problem::new(code::TARGET_STATE_UNREADABLE, message)));
-    }
-    if sequence.next() < bounds.oldest {
-        let message = format!("it has applied sequence {sequence}, the journal starts at {}", bounds.oldest);
-        return Err(Failure::Halt(Problem::new(code::TARGET_RESUME_POINT_GONE, message)));
-    }
-    Ok(sequence)
-}
-
-/// Systems that are new to the target stand where it does.
-async fn take_places(
-    context: &Context,
-    connection: &mut Connection,
-    mut stands: Vec<Position>,
-    sequence: Sequence,
-) -> Result<Vec<Position>, Failure> {
-    let epoch = context.journal.epoch();
-    for system in context.names.systems() {
-        if !stands.iter().any(|position| position.system == *system) {
-            connection.query(&ledger::set_position(&context.target.name, system, epoch, sequence)).await?;
-            stands.push(Position { system: system.clone(), epoch: epoch.to_string(), sequence });
-        }
-    }
-    stands.sort_by(|one, other| one.system.cmp(&other.system));
-    Ok(stands)
 }
 
 /// Changes of a table that is not selected pass it by: should it be selected again, it is copied anew.
@@ -492,19 +453,6 @@ async fn wait_under_new_policy(
         }
     }
     Ok(())
-}
-
-fn unreadable(error: &ReadError) -> Failure {
-    match error {
-        ReadError::Trimmed { oldest } => {
-            let message = format!("the journal starts at sequence {oldest} now");
-            Failure::Halt(Problem::new(code::TARGET_RESUME_POINT_GONE, message))
-        }
-        ReadError::Damaged(problem) => {
-            Failure::Halt(Problem::new(code::TARGET_JOURNAL_UNREADABLE, problem.to_string()))
-        }
-        ReadError::Closed => Failure::Fault(Fault::Closed),
-    }
 }
 
 fn damaged(header: &Header) -> Failure {

@@ -8,7 +8,7 @@ use crate::deliver::view::View;
 use crate::journal::Header;
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::{SystemName, TableName};
-use crate::model::position::{Lsn, Position, Sequence};
+use crate::model::position::{History, Lsn, Position, Sequence};
 use crate::model::schema::{Column, ColumnShape, Identity, SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
 use crate::model::value_type::{Scalar, ValueType};
@@ -89,6 +89,7 @@ impl Scene {
         self.sequence += 1;
         let header = Header {
             sequence: Sequence(self.sequence),
+            history: History::default(),
             system: system(),
             position: Position::Postgres { commit_lsn: Lsn(self.sequence) },
             commit_time: UnixMicros(0),

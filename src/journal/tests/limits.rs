@@ -4,7 +4,7 @@ use super::fixture::{Place, bytes, checkpoint, commit, durable, read_all, system
 use crate::journal::open::Ground;
 use crate::journal::{Error, Journal, ReadError, Stats, SubscriptionRecord};
 use crate::model::code::{INTAKE_SUPERSEDED, JOURNAL_CLOSED, JOURNAL_DISK_LOW, JOURNAL_WRITE_FAILED};
-use crate::model::position::Sequence;
+use crate::model::position::{Reached, Sequence};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -89,7 +89,8 @@ async fn intake_waits_for_disk_space_and_acknowledgements_do_not() {
     let mut intake = journal.intake(&system("crm"));
     intake.chunk(bytes(1, 10)).await.expect("queued");
     intake.commit(commit(1)).await.expect("queued");
-    let record = SubscriptionRecord { name: "a".into(), subject: "s".into(), acknowledged: Sequence::ZERO };
+    let acknowledged = Reached { sequence: Sequence::ZERO, history: None };
+    let record = SubscriptionRecord { name: "a".into(), subject: "s".into(), acknowledged };
     journal.acknowledge(record).await.expect("acknowledged");
     assert_eq!(journal.bounds().durable, Sequence::ZERO);
     free.store(5_000, Ordering::Relaxed);
@@ -143,7 +144,10 @@ async fn a_writer_that_panics_stops_the_journal_and_leaves_nobody_waiting() {
 async fn an_acknowledgement_only_moves_forward_and_survives() {
     let place = Place::new();
     let journal = place.open();
-    let at = |n| SubscriptionRecord { name: "a".into(), subject: "s".into(), acknowledged: Sequence(n) };
+    let at = |n| {
+        let acknowledged = Reached { sequence: Sequence(n), history: None };
+        SubscriptionRecord { name: "a".into(), subject: "s".into(), acknowledged }
+    };
     assert_eq!(journal.acknowledge(at(5)).await.expect("done"), at(5));
     assert_eq!(journal.acknowledge(at(3)).await.expect("done"), at(5));
     assert_eq!(journal.acknowledge(at(8)).await.expect("done"), at(8));

@@ -91,6 +91,41 @@ async fn many_readers_see_the_same_while_it_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_copies_of_a_journal_have_one_history_until_they_part() {
+    let place = Place::new();
+    let journal = place.open();
+    let mut intake = journal.intake(&system("crm"));
+    write(&journal, &mut intake, &bodies(3)).await;
+    drop(intake);
+    journal.close().await;
+    let copy = place.copy();
+    let mut both = Vec::new();
+    for (place, body) in [(&place, 1), (&copy, 2)] {
+        let journal = place.open();
+        let mut intake = journal.intake(&system("crm"));
+        write(&journal, &mut intake, &[bytes(body, 10), bytes(3, 10)]).await;
+        let mut histories = Vec::new();
+        for sequence in 0..=5 {
+            histories.push(journal.history(Sequence(sequence)).await.expect("it is held"));
+        }
+        let mut reader = journal.reader(Sequence(3));
+        assert_eq!(reader.next().await.expect("it reads").history, histories[4], "from the ring");
+        let newest = journal.newest().await.expect("it is held");
+        assert_eq!((newest.sequence, newest.history), (Sequence(5), Some(histories[5])));
+        drop(intake);
+        journal.close().await;
+        let stored = place.open().reader(Sequence(3)).next().await.expect("it reads").history;
+        assert_eq!(stored, histories[4], "from the store");
+        both.push(histories);
+    }
+    assert_eq!(both[0][..4], both[1][..4]);
+    assert!(
+        both[0][4..].iter().zip(&both[1][4..]).all(|(one, other)| one != other),
+        "also where a later body is the same"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_reader_learns_that_the_journal_closed() {
     let place = Place::new();
     let journal = place.open();

@@ -66,12 +66,12 @@ codes! {
     CURSOR_UNREADABLE = "TW-DLV-011" {
         what: "The cursor is not one that this journal gave out.",
         why: "It was cut, changed or made up. Guessing a place near it could skip changes.",
-        evidence: "The cursor as the client keeps it: 88 characters without spaces.",
+        evidence: "The cursor as the client keeps it: 110 characters without spaces, 88 of an earlier version.",
         next: "Use the cursor of the last applied `Commit`, or start from `earliest` and take a new copy.",
     }
     RESUME_POINT_GONE = "TW-DLV-012" {
         what: "The journal cannot continue from there: it was trimmed, or it is another journal, or an older backup of it.",
-        why: "Going on from elsewhere would leave a gap that nobody sees.",
+        why: "Going on from elsewhere would leave a gap that nobody sees. An older backup gives the same sequences to other transactions once it has grown.",
         evidence: "The frame `ResumePointGone` says which, and the oldest sequence held. `tailwater status` shows the bounds.",
         next: "Take a new copy and start from `earliest`; for a durable subscription say so with `accept_gap` (`tailwater subscribe --accept-gap`). Raise `retention` if readers need longer.",
     }

@@ -40,8 +40,8 @@ codes! {
         next: "If no other Tailwater writes it: tailwater resync TARGET, which takes it over and makes every table equal again from a new copy.",
     }
     TARGET_AHEAD = "TW-TGT-007" {
-        what: "The target is ahead of the journal.",
-        why: "The journal is older than what the target has applied: it was restored from a backup, or lost its end with `journal.sync` off.",
+        what: "The target is ahead of the journal, or has applied other transactions than the journal holds.",
+        why: "The journal was restored from an older backup, or lost its end with `journal.sync` off. It gives the same sequences to other transactions, which the target would leave out.",
         evidence: "SELECT * FROM _tailwater.positions; in the target, and the sequence in `tailwater status`.",
         next: "tailwater resync TARGET makes every table equal again from a new copy.",
     }

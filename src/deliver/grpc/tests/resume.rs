@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::deliver::cursor::{Cursor, Sealer};
 use crate::model::code;
-use crate::model::position::Sequence;
+use crate::model::position::{History, Reached, Sequence};
 use crate::wire::api::v1;
 use crate::wire::api::v1::frame::Frame;
 use tonic::Code;
@@ -60,9 +60,49 @@ async fn another_journals_cursor_is_gone_and_one_beyond_what_is_durable_too() {
     let mut frames = fixture.subscribe(READER, after(&["*"], &foreign)).await.expect("told in the stream");
     assert_gone(&mut frames, 1).await;
     // As after restoring an older backup of the same journal.
-    let ahead = Sealer::of(&fixture.journal).seal(Cursor(Sequence(2)));
+    let sealer = Sealer::of(&fixture.journal);
+    let history = Some(fixture.journal.history(Sequence(1)).await.expect("it is held"));
+    let ahead = sealer.seal(Cursor(Reached { sequence: Sequence(2), history }));
     let mut frames = fixture.subscribe(READER, after(&["*"], &ahead)).await.expect("told in the stream");
     assert_gone(&mut frames, 1).await;
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_history_is_gone_and_one_that_an_earlier_version_gave_out_goes_on() {
+    let mut fixture = Fixture::start().await;
+    fixture.commit(&[ACCOUNT]).await;
+    fixture.commit(&[ACCOUNT]).await;
+    let at_first = |history| Sealer::of(&fixture.journal).seal(Cursor(Reached { sequence: Sequence(1), history }));
+    let (other, unknown) = (at_first(Some(History([9; 16]))), at_first(None));
+    let mut frames = fixture.subscribe(READER, after(&["*"], &other)).await.expect("told in the stream");
+    assert_gone(&mut frames, 1).await;
+    let mut frames = fixture.subscribe(READER, after(&["*"], &unknown)).await.expect("allowed");
+    let known = frames.started().await;
+    assert_eq!(frames.transaction().await.sequence, 2);
+    let history = Some(fixture.journal.history(Sequence(1)).await.expect("it is held"));
+    assert_eq!(known, at_first(history), "the next cursor has the history that the journal has there");
+}
+
+#[tokio::test]
+async fn a_durable_subscription_whose_reader_brings_a_cursor_of_another_history_is_gone() {
+    let mut fixture = Fixture::start().await;
+    fixture.commit(&[ACCOUNT]).await;
+    fixture.commit(&[ACCOUNT]).await;
+    let request = durable("warehouse", earliest(&["*"]));
+    let mut frames = fixture.subscribe(READER, request.clone()).await.expect("allowed");
+    let first = frames.transaction().await.cursor;
+    drop(frames);
+    let reached = Reached { sequence: Sequence(2), history: Some(History([9; 16])) };
+    let other = Sealer::of(&fixture.journal).seal(Cursor(reached));
+    let refused = fixture.acknowledge(READER, "warehouse", &other).await.expect_err("refused");
+    assert_refused(&refused, Code::FailedPrecondition, code::RESUME_POINT_GONE);
+    fixture.acknowledge(READER, "warehouse", &first).await.expect("held");
+    let brings = v1::SubscribeRequest { takeover: true, ..durable("warehouse", after(&["*"], &other)) };
+    let mut frames = fixture.subscribe(READER, brings.clone()).await.expect("told in the stream");
+    assert_gone(&mut frames, 1).await;
+    let accepted = v1::SubscribeRequest { accept_gap: true, ..brings };
+    let mut frames = fixture.subscribe(READER, accepted).await.expect("allowed");
+    assert_eq!(frames.transaction().await.sequence, 2);
 }
 
 #[tokio::test]
