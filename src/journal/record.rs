@@ -7,7 +7,7 @@ use super::chain::{HASH_BYTES, Hash, history};
 use super::keys::BodyId;
 use super::{Cause, CopyRecord, CopyState, SubscriptionRecord};
 use crate::model::checkpoint::{
-    Checkpoint, MysqlCheckpoint, MysqlFingerprint, PostgresCheckpoint, PostgresFingerprint, PostgresServer,
+    Checkpoint, Landmark, MysqlCheckpoint, MysqlFingerprint, PostgresCheckpoint, PostgresFingerprint, PostgresServer,
 };
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::gtid::{Gtid, GtidSet, MariadbGtid, MysqlGtid, Origin};
@@ -253,6 +253,20 @@ struct MysqlFields {
     last: Option<GtidFields>,
     #[prost(sint64, tag = "7")]
     last_commit_time: i64,
+    #[prost(message, optional, tag = "8")]
+    landmark: Option<LandmarkFields>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct LandmarkFields {
+    #[prost(string, tag = "1")]
+    file: String,
+    #[prost(uint64, tag = "2")]
+    offset: u64,
+    #[prost(uint32, tag = "3")]
+    events: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    digest: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -493,7 +507,23 @@ fn mysql_fields(checkpoint: &MysqlCheckpoint) -> MysqlFields {
         offset: checkpoint.end.offset,
         last: checkpoint.last.as_ref().map(|last| gtid_fields(&last.gtid)),
         last_commit_time: checkpoint.last.as_ref().map_or(0, |last| last.commit_time.0),
+        landmark: checkpoint.landmark.as_ref().map(landmark_fields),
     }
+}
+
+fn landmark_fields(landmark: &Landmark) -> LandmarkFields {
+    LandmarkFields {
+        file: landmark.place.file.to_string(),
+        offset: landmark.place.offset,
+        events: landmark.events,
+        digest: landmark.digest.to_vec(),
+    }
+}
+
+fn landmark(fields: LandmarkFields) -> Result<Landmark, Unreadable> {
+    let LandmarkFields { file, offset, events, digest } = fields;
+    let place = LogPlace { file: file.into(), offset };
+    Ok(Landmark { place, events, digest: digest.try_into().map_err(|_| Unreadable::Fields)? })
 }
 
 fn mysql(fields: MysqlFields) -> Result<MysqlCheckpoint, Unreadable> {
@@ -509,6 +539,7 @@ fn mysql(fields: MysqlFields) -> Result<MysqlCheckpoint, Unreadable> {
         executed,
         end: LogPlace { file: fields.file.into(), offset: fields.offset },
         last: fields.last.map(fingerprint).transpose()?,
+        landmark: fields.landmark.map(landmark).transpose()?,
     })
 }
 
@@ -734,10 +765,16 @@ mod tests {
             checkpoints.push(hex(&seal(&fields)));
             assert_eq!(binlog_position(fields), Ok(position));
             let last = Some(MysqlFingerprint { gtid, commit_time: UnixMicros(6) });
-            let checkpoint =
-                Checkpoint::Mysql(MysqlCheckpoint { server: "s".into(), executed, end: end.clone(), last });
+            let of_an_earlier_version =
+                MysqlCheckpoint { server: "s".into(), executed, end: end.clone(), last, landmark: None };
+            let checkpoint = Checkpoint::Mysql(of_an_earlier_version.clone());
             checkpoints.push(hex(&write_checkpoint(&checkpoint)));
-            assert_eq!(read_checkpoint(&write_checkpoint(&checkpoint)), Ok(checkpoint));
+            assert_eq!(read_checkpoint(&write_checkpoint(&checkpoint)), Ok(checkpoint.clone()));
+            let landmark = Some(Landmark { place: end.clone(), events: 3, digest: [5; 16] });
+            let marked = Checkpoint::Mysql(MysqlCheckpoint { landmark, ..of_an_earlier_version });
+            let landmark = hex(&write_checkpoint(&marked)).replace(&hex(&write_checkpoint(&checkpoint))[6..], "");
+            assert!(landmark.ends_with(&("421b0a03622e31100418032210".to_owned() + &"05".repeat(16))), "{landmark}");
+            assert_eq!(read_checkpoint(&write_checkpoint(&marked)), Ok(marked));
         }
         let uuid_hex = "ab".repeat(16);
         assert_eq!(

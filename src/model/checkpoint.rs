@@ -20,10 +20,30 @@ pub struct MysqlCheckpoint {
     pub server: String,
     /// Everything in it is durable here or was there before the start; the stream resumes behind it. Only grows.
     pub executed: GtidSet,
-    /// Where the last transaction of it ended in the log, to measure by. Never resumed from.
+    /// Where the last transaction of it ended in the log, or further on before the next. MariaDB resumes from it where the
+    /// landmark is in its place.
     pub end: LogPlace,
     /// The newest journaled transaction. `None`: none yet.
     pub last: Option<MysqlFingerprint>,
+    /// The last transaction that was looked at, journaled or not, or the begin of a file. `None`: an earlier version's.
+    pub landmark: Option<Landmark>,
+}
+
+impl MysqlCheckpoint {
+    /// Where to read on from, as far as a server can be told: it takes 32 bits. A transaction begins within them.
+    pub fn resumable(&self) -> Option<&LogPlace> {
+        let begin = self.landmark.as_ref().map(|landmark| &landmark.place);
+        [Some(&self.end), begin].into_iter().flatten().find(|place| u32::try_from(place.offset).is_ok())
+    }
+}
+
+/// What begins at a place of the log, to recognise the log by: another history has something else there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Landmark {
+    pub place: LogPlace,
+    /// So many of the first events are digested.
+    pub events: u32,
+    pub digest: [u8; 16],
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

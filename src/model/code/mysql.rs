@@ -59,13 +59,13 @@ codes! {
     }
     LOG_PURGED = "TW-MYS-010" {
         what: "the server no longer has the binary log that the stream needs",
-        why: "Files were purged or expired before Tailwater had read them; changes in them cannot be read any more.",
+        why: "Files were purged or expired before Tailwater had read them; changes in them cannot be read any more. Or the last transaction that was read is gone with its file, so that nothing shows whether what the server has since is of the same history.",
         evidence: "SELECT @@gtid_purged; or SHOW BINARY LOGS; against the message. binlog_expire_logs_seconds says how long files stay.",
         next: "Let files stay longer. Then stop, move data_dir aside, start, and take new copies downstream.",
     }
     SERVER_OTHER = "TW-MYS-011" {
         what: "this is not the server that the journal was filled from",
-        why: "Its server_uuid (MariaDB: server_uid) differs from the checkpoint's. After a failover the new primary may lack transactions that are journaled, or have others.",
+        why: "Its server_uuid differs from the checkpoint's; or, with MariaDB, its server_uid, which is of its address, and its log is not the one that was read either. After a failover the new primary may lack transactions that are journaled, or have others.",
         evidence: "SELECT @@server_uuid; or SELECT @@server_uid; against the message.",
         next: "If the address is wrong, correct the config and restart. If the server was really replaced: stop, move data_dir aside, start, and take new copies downstream.",
     }

@@ -52,10 +52,10 @@ codes! {
         next: "Find out which is right. To follow the restored server: stop, move data_dir aside, drop the slot, start, and take new copies downstream.",
     }
     HISTORY_DIFFERS = "TW-SRC-009" {
-        what: "the last journaled transaction is not in the server's history as it was",
-        why: "The server remembers another commit time for that transaction id, so it is a copy whose history took another turn.",
-        evidence: "SELECT pg_xact_commit_timestamp('<xid>'); against the message.",
-        next: "Connect to the right server; or stop, move data_dir aside, drop the slot, start, and take new copies downstream.",
+        what: "the last transaction that was read is not in the server's history as it was",
+        why: "The server was restored from an older backup, its log was reset, or another one has its address, and it has grown since: it gives the same ids to other transactions, which would be left out.",
+        evidence: "The message. PostgreSQL: SELECT pg_xact_commit_timestamp('<xid>'); MySQL and MariaDB: SHOW BINARY LOGS; and mysqlbinlog --start-position at the place in the message.",
+        next: "Connect to the right server; or stop, move data_dir aside, with PostgreSQL drop the slot, start, and take new copies downstream.",
     }
     SLOT_MISSING = "TW-SRC-010" {
         what: "the replication slot is gone",

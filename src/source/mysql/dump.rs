@@ -1,4 +1,4 @@
-//! The server's log as it comes: asked for from behind a GTID set, event by event, each with its place.
+//! The server's log as it comes: asked for from behind a GTID set or from a place, event by event, each with its place.
 //!
 //! The driver frames the events; what they say is for `decode`. Surprises: the first ROTATE comes before the driver knows of
 //! checksums, so its name carries one; positions in events have 32 bits, and files can be larger.
@@ -19,15 +19,37 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 const CHECKSUM_BYTES: usize = 4;
+/// In a ROTATE before the name.
+const OFFSET_BYTES: usize = 8;
 const FIRST_OFFSET: u64 = 4;
 
 pub struct Dump {
     stream: BinlogStream,
     silence_max: Duration,
-    /// The first ROTATE ends with a checksum that the driver does not cut off.
-    rotation_has_checksum: bool,
+    rotation: Rotation,
     /// Where the last event ended.
     end: LogPlace,
+}
+
+/// How the next ROTATE ends.
+enum Rotation {
+    /// As the driver gives it.
+    Whole,
+    /// The first one, with a checksum that the driver does not cut off.
+    Checked,
+    /// The first one, perhaps with a checksum: MariaDB follows what the file has, whatever its setting is now. It names the file
+    /// that was asked for, of so many bytes.
+    Named(usize),
+}
+
+/// Where a dump begins.
+#[derive(Clone, Copy)]
+pub enum From<'a> {
+    /// Behind these transactions.
+    Gtids(&'a GtidSet),
+    Place(&'a LogPlace),
+    /// The same, and only what is there now.
+    Once(&'a LogPlace),
 }
 
 /// One event.
@@ -50,7 +72,7 @@ impl Dump {
         mut connection: Connection,
         system: &MysqlSystem,
         server: &Server,
-        executed: &GtidSet,
+        from: From<'_>,
     ) -> Result<Self, Fault> {
         let silence_max = system.endpoint.silence_max;
         // Three heartbeats may be lost.
@@ -61,16 +83,27 @@ impl Dump {
         );
         connection.execute(&variables).await?;
         let request = BinlogStreamRequest::new(system.server_id);
-        let request = match (server.flavour, executed) {
-            (Flavour::Mysql, GtidSet::Mysql(set)) => request.with_gtid().with_gtid_set(sids(set)?),
-            _ => {
-                mariadb::prepare(&mut connection, executed).await?;
+        if server.flavour == Flavour::Mariadb {
+            mariadb::prepare(&mut connection).await?;
+        }
+        let request = match from {
+            From::Gtids(GtidSet::Mysql(set)) => request.with_gtid().with_gtid_set(sids(set)?),
+            From::Gtids(executed) => {
+                mariadb::begin_behind(&mut connection, executed).await?;
                 request
+            }
+            From::Place(place) => request.with_filename(place.file.as_bytes()).with_pos(place.offset),
+            From::Once(place) => {
+                request.with_filename(place.file.as_bytes()).with_pos(place.offset).with_non_blocking()
             }
         };
         let stream = connection.into_inner().get_binlog_stream(request).await?;
-        let end = LogPlace::default();
-        Ok(Self { stream, silence_max, rotation_has_checksum: server.checksums, end })
+        let rotation = match from {
+            From::Place(place) | From::Once(place) => Rotation::Named(place.file.len()),
+            From::Gtids(_) if server.checksums => Rotation::Checked,
+            From::Gtids(_) => Rotation::Whole,
+        };
+        Ok(Self { stream, silence_max, rotation, end: LogPlace::default() })
     }
 
     /// The next event. Cancel-safe.
@@ -97,13 +130,19 @@ impl Dump {
             return Err(Fault::Protocol("an event's checksum is wrong"));
         }
         let mut body_bytes = event.data().len();
-        match header.kind {
-            kind::FORMAT_DESCRIPTION => self.rotation_has_checksum = false,
-            kind::ROTATE if self.rotation_has_checksum => body_bytes = body_bytes.saturating_sub(CHECKSUM_BYTES),
+        match (header.kind, &self.rotation) {
+            (kind::FORMAT_DESCRIPTION, _) => self.rotation = Rotation::Whole,
+            (kind::ROTATE, Rotation::Checked) => body_bytes = body_bytes.saturating_sub(CHECKSUM_BYTES),
+            (kind::ROTATE, Rotation::Named(name_bytes)) => body_bytes = body_bytes.min(OFFSET_BYTES + name_bytes),
             _ => {}
         }
         self.advance(&header);
         Ok(Logged { header, event, body_bytes })
+    }
+
+    /// Ends it, so that the server has nothing of it left. What goes wrong with that is no harm.
+    pub async fn close(self) {
+        let _ = self.stream.close().await;
     }
 
     /// Where the last event ended.

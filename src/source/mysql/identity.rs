@@ -5,6 +5,7 @@
 
 use super::connection::{Connection, TextRow};
 use super::fault::Fault;
+use super::history::Found;
 use super::mariadb;
 use crate::config::Flavour;
 use crate::model::checkpoint::MysqlCheckpoint;
@@ -198,27 +199,30 @@ impl Settings {
     }
 }
 
-/// Where a session starts: behind everything that is known, or behind everything that the server has now.
+/// Whether the log can be read without guessing.
+///
+/// # Errors
+/// [`Fault::Halt`].
+pub fn fit(server: &Server) -> Result<(), Fault> {
+    match server.settings.wrong().into_iter().next() {
+        Some((code, message, _)) => halt(code, message),
+        None => Ok(()),
+    }
+}
+
+/// Whether the checkpoint's transactions are this server's, by its name, by their numbers, and by what its log says; gives the
+/// checkpoint to go on from. MariaDB's server_uid is of its address, and its numbers may fall: where the log says that it is the
+/// same, that goes.
 ///
 /// # Errors
 /// [`Fault::Halt`] for every surprise.
-pub fn judge(server: &Server, checkpoint: Option<&MysqlCheckpoint>) -> Result<MysqlCheckpoint, Fault> {
-    if let Some((code, message, _)) = server.settings.wrong().into_iter().next() {
-        return halt(code, message);
-    }
-    let Some(checkpoint) = checkpoint else {
-        return Ok(MysqlCheckpoint {
-            server: server.identity.clone(),
-            executed: server.executed.clone(),
-            end: server.log_end.clone(),
-            last: None,
-        });
-    };
-    if server.identity != checkpoint.server {
+pub fn judge(server: &Server, checkpoint: &MysqlCheckpoint, found: &Found) -> Result<MysqlCheckpoint, Fault> {
+    let known_by_log = server.flavour == Flavour::Mariadb && *found == Found::Same;
+    if server.identity != checkpoint.server && !known_by_log {
         let (found, known) = (&server.identity, &checkpoint.server);
         return halt(code::SERVER_OTHER, format!("the server is {found}, the checkpoint's is {known}"));
     }
-    if !server.executed.covers(&checkpoint.executed) {
+    if !known_by_log && !server.executed.covers(&checkpoint.executed) {
         let (found, known) = (&server.executed, &checkpoint.executed);
         return halt(code::HISTORY_BEHIND, format!("the server has {found}, the checkpoint has {known}"));
     }
@@ -226,7 +230,12 @@ pub fn judge(server: &Server, checkpoint: Option<&MysqlCheckpoint>) -> Result<My
         let known = &checkpoint.executed;
         return halt(code::LOG_PURGED, format!("the server has purged {purged}, the checkpoint has only {known}"));
     }
-    Ok(checkpoint.clone())
+    match found {
+        Found::Other(message) => halt(code::HISTORY_DIFFERS, message.clone()),
+        // Nothing came since: a quiet server may purge what is old.
+        Found::Purged(message) if server.executed != checkpoint.executed => halt(code::LOG_PURGED, message.clone()),
+        _ => Ok(MysqlCheckpoint { server: server.identity.clone(), ..checkpoint.clone() }),
+    }
 }
 
 pub fn halt<T>(code: Code, message: String) -> Result<T, Fault> {
@@ -258,8 +267,13 @@ mod tests {
         Server { flavour: Flavour::Mysql, identity: A.into(), executed, purged, log_end, checksums: true, settings }
     }
 
-    fn code_of(server: &Server, checkpoint: &MysqlCheckpoint) -> Option<Code> {
-        match judge(server, Some(checkpoint)) {
+    fn checkpoint() -> MysqlCheckpoint {
+        let Server { identity, executed, log_end, .. } = server("A:1-5", "");
+        MysqlCheckpoint { server: identity, executed, end: log_end, last: None, landmark: None }
+    }
+
+    fn code_of(judged: Result<impl Sized, Fault>) -> Option<Code> {
+        match judged {
             Err(Fault::Halt(problem)) => Some(problem.code),
             _ => None,
         }
@@ -267,12 +281,25 @@ mod tests {
 
     #[test]
     fn every_surprise_halts_with_its_own_code() {
-        let checkpoint = judge(&server("A:1-5", ""), None).expect("a start");
-        assert_eq!(code_of(&server("A:1-9", "A:1-5"), &checkpoint), None);
-        assert_eq!(code_of(&server("A:1-9", "A:1-6"), &checkpoint), Some(code::LOG_PURGED));
-        assert_eq!(code_of(&server("A:1-4", ""), &checkpoint), Some(code::HISTORY_BEHIND));
-        let other = Server { identity: "b".into(), ..server("A:1-9", "") };
-        assert_eq!(code_of(&other, &checkpoint), Some(code::SERVER_OTHER));
+        let judged = |server: &Server, found: Found| code_of(judge(server, &checkpoint(), &found));
+        let other = || Found::Other("so".into());
+        let purged = || Found::Purged("so".into());
+        assert_eq!(judged(&server("A:1-9", "A:1-5"), Found::Same), None);
+        assert_eq!(judged(&server("A:1-9", "A:1-5"), Found::Unknown), None);
+        assert_eq!(judged(&server("A:1-9", "A:1-6"), Found::Same), Some(code::LOG_PURGED));
+        assert_eq!(judged(&server("A:1-4", ""), other()), Some(code::HISTORY_BEHIND));
+        assert_eq!(judged(&server("A:1-9", ""), other()), Some(code::HISTORY_DIFFERS));
+        assert_eq!(judged(&server("A:1-9", "A:1-5"), purged()), Some(code::LOG_PURGED));
+        assert_eq!(judged(&server("A:1-5", "A:1-5"), purged()), None);
+        let moved = Server { identity: "b".into(), ..server("A:1-9", "") };
+        assert_eq!(judged(&moved, Found::Same), Some(code::SERVER_OTHER));
+        let moved = Server { flavour: Flavour::Mariadb, ..moved };
+        assert_eq!(judged(&moved, Found::Same), None);
+        assert_eq!(judged(&moved, Found::Unknown), Some(code::SERVER_OTHER));
+    }
+
+    #[test]
+    fn every_setting_that_is_wrong_has_its_own_code() {
         type Spoil = fn(&mut Settings);
         let spoiled: [(Spoil, Code); 7] = [
             (|settings| settings.log_bin = false, code::LOG_SETTINGS),
@@ -286,7 +313,8 @@ mod tests {
         for (spoil, code) in spoiled {
             let mut server = server("A:1-5", "");
             spoil(&mut server.settings);
-            assert_eq!(code_of(&server, &checkpoint), Some(code));
+            assert_eq!(code_of(fit(&server)), Some(code));
         }
+        assert_eq!(code_of(fit(&server("A:1-5", ""))), None);
     }
 }

@@ -14,12 +14,14 @@ mod described;
 mod dump;
 mod encode;
 mod fault;
+mod history;
 mod identity;
 mod mariadb;
 mod policy;
 mod preflight;
 mod session;
 mod side;
+mod start;
 mod stream;
 mod supervise;
 #[cfg(test)]

@@ -42,9 +42,11 @@ pub fn judge(fault: &Fault) -> Verdict {
     }
 }
 
+/// What ends a dump.
+pub const READING_LOG_FAILED: u16 = 1236;
+
 /// Numbers: MySQL 9 share/messages_to_clients.txt, MariaDB 10.11 sql/share/errmsg-utf8.txt.
 fn judge_server(errno: u16, message: &str, problem: impl Fn(Code) -> Problem) -> Verdict {
-    const READING_LOG_FAILED: u16 = 1236;
     match errno {
         READING_LOG_FAILED => judge_dump(message, problem),
         // Wrong password, no such user, an expired password, an unknown host.
@@ -63,11 +65,11 @@ fn judge_server(errno: u16, message: &str, problem: impl Fn(Code) -> Problem) ->
 
 /// Texts of sql/rpl_binlog_sender.cc and, of MariaDB, sql/sql_repl.cc.
 fn judge_dump(message: &str, problem: impl Fn(Code) -> Problem) -> Verdict {
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&["server_uuid/server_id", "same server_id", "server_uuid/server-id"]) {
+    let says = |words: &[&str]| says(message, words);
+    if is_taken_over(message) {
         return Verdict::Retry(problem(code::SERVER_ID_TAKEN));
     }
-    if says(&["purged", "Could not find first log file", "could not find next log", "Could not find GTID state"]) {
+    if is_purged(message) {
         return Verdict::Halt(problem(code::LOG_PURGED));
     }
     // The replica has more than the source; MariaDB finds the id nowhere, or finds it to be of another history.
@@ -78,6 +80,18 @@ fn judge_dump(message: &str, problem: impl Fn(Code) -> Problem) -> Verdict {
         return Verdict::Halt(problem(code::STREAM_MALFORMED));
     }
     Verdict::Retry(problem(code::FAULT_UNKNOWN))
+}
+
+fn says(message: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| message.contains(word))
+}
+
+pub fn is_taken_over(message: &str) -> bool {
+    says(message, &["server_uuid/server_id", "same server_id", "server_uuid/server-id"])
+}
+
+pub fn is_purged(message: &str) -> bool {
+    says(message, &["purged", "Could not find first log file", "could not find next log", "Could not find GTID state"])
 }
 
 /// The code of what this version does not read.

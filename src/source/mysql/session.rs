@@ -7,16 +7,19 @@ use super::assemble::Assembly;
 use super::catalogue::{self, ServerTable};
 use super::connection::Connection;
 use super::copy::Copier;
-use super::dump::Dump;
+use super::dump::{Dump, From};
 use super::fault::Fault;
+use super::history::Sight;
 use super::identity::{self, NameCase};
 use super::side::Side;
+use super::start::{self, Started};
 use super::stream::Stream;
 use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{Error, Intake, Journal};
 use crate::model::checkpoint::{Checkpoint, MysqlCheckpoint};
 use crate::model::name::TableName;
+use crate::model::position::LogPlace;
 use crate::model::schema::Identity;
 use crate::source::status::{CapturedTable, Reporter, State};
 use std::collections::BTreeSet;
@@ -39,6 +42,8 @@ struct Opened {
     names: NameCase,
     tables: Vec<ServerTable>,
     checkpoint: MysqlCheckpoint,
+    /// Where the dump begins, where that is certain.
+    place: Option<LogPlace>,
 }
 
 /// Runs one session. Ends well only when asked to stop.
@@ -46,7 +51,7 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut dump, charsets, names, tables, checkpoint } = tokio::select! {
+    let Opened { mut dump, charsets, names, tables, checkpoint, place } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
@@ -57,6 +62,8 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),
         idle_since: None,
+        sight: Sight::default(),
+        committed: place.unwrap_or_default(),
         system,
         journal,
         charsets,
@@ -86,19 +93,21 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     };
     let mut connection = Connection::open(&system.endpoint).await?;
     let server = identity::read(&mut connection, system.flavour).await?;
-    let checkpoint = identity::judge(&server, known.as_ref())?;
+    identity::fit(&server)?;
+    let Started { server, checkpoint, place } = start::find(&mut connection, system, server, known.as_ref()).await?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
     let names = NameCase::of(&mut connection).await?;
     let tables = catalogue::configured(&mut connection, system).await?;
     tell_tables(system, reporter, &tables);
-    if known.is_none() {
+    if known.as_ref() != Some(&checkpoint) {
         record(context, intake, &checkpoint).await?;
     }
     describe_unknown(&mut connection, context, intake, &tables, &charsets).await?;
-    let from = checkpoint.executed.to_string();
-    let dump = Dump::start(connection, system, &server, &checkpoint.executed).await?;
-    tracing::info!(system = %system.name, from, tables = tables.len(), "streaming");
-    Ok(Opened { dump, charsets, names, tables, checkpoint })
+    let (behind, from) = (checkpoint.executed.to_string(), place.as_ref().map(ToString::to_string));
+    let begin = place.as_ref().map_or(From::Gtids(&checkpoint.executed), From::Place);
+    let dump = Dump::start(connection, system, &server, begin).await?;
+    tracing::info!(system = %system.name, behind, from, tables = tables.len(), "streaming");
+    Ok(Opened { dump, charsets, names, tables, checkpoint, place })
 }
 
 /// So that a table can be named, printed and subscribed to before its first change.

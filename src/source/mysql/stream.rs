@@ -6,10 +6,11 @@
 use super::assemble::{Assembly, Captured, Completed, Step, Table};
 use super::catalogue;
 use super::connection::Connection;
-use super::copy::{Copier, Request};
+use super::copy::{Copier, Request, Whereabouts};
 use super::dump::{Dump, Logged};
 use super::encode::TablePlan;
 use super::fault::Fault;
+use super::history::Sight;
 use super::identity::{NameCase, halt};
 use super::side::Side;
 use crate::config::{Flavour, MysqlSystem};
@@ -47,6 +48,9 @@ pub struct Stream<'a> {
     pub assembly: Assembly,
     /// Since when the checkpoint is behind what was looked at.
     pub idle_since: Option<Instant>,
+    pub sight: Sight,
+    /// Where the last transaction ended, or the stream began.
+    pub committed: LogPlace,
 }
 
 impl Stream<'_> {
@@ -70,12 +74,14 @@ impl Stream<'_> {
         if self.assembly.is_full_for(logged.body().len()) {
             self.hand_over_chunk().await?;
         }
+        self.sight.see(logged, dump.end());
         let mut step = self.assembly.take(&logged.header, logged.body(), &self.charsets)?;
         loop {
             match step {
+                Step::Taken if self.assembly.in_transaction() => return Ok(()),
                 Step::Taken => {
                     self.note_idle(dump);
-                    return Ok(());
+                    return self.stand(dump).await;
                 }
                 Step::Table(map) => return self.describe(map, logged.body()).await,
                 Step::Define(definition) => {
@@ -92,16 +98,18 @@ impl Stream<'_> {
                     step = self.assembly.end_of_definition(&logged.header, false)?;
                 }
                 Step::Commit(completed) => {
+                    self.committed = dump.end().clone();
                     self.commit(completed, dump.end()).await?;
                     return self.stand(dump).await;
                 }
                 Step::Nothing => {
+                    self.committed = dump.end().clone();
                     self.idle_since.get_or_insert_with(Instant::now);
                     return self.stand(dump).await;
                 }
                 Step::Rotate { file, offset } => {
                     dump.rotate(&file, offset);
-                    return Ok(());
+                    return if self.assembly.in_transaction() { Ok(()) } else { self.stand(dump).await };
                 }
             }
         }
@@ -109,7 +117,7 @@ impl Stream<'_> {
 
     /// Between transactions the log grows too: by the begin of another file.
     fn note_idle(&mut self, dump: &Dump) {
-        if !self.assembly.in_transaction() && dump.end().order() > self.checkpoint.end.order() {
+        if dump.end().order() > self.checkpoint.end.order() {
             self.idle_since.get_or_insert_with(Instant::now);
         }
     }
@@ -207,6 +215,9 @@ impl Stream<'_> {
     fn advance(&mut self, end: &LogPlace) {
         self.checkpoint.executed = self.assembly.executed().clone();
         self.checkpoint.end = end.clone();
+        if let Some(landmark) = self.sight.take() {
+            self.checkpoint.landmark = Some(landmark);
+        }
         self.idle_since = None;
     }
 
@@ -222,9 +233,14 @@ impl Stream<'_> {
         Ok(self.intake.advance(Checkpoint::Mysql(self.checkpoint.clone())).await?)
     }
 
+    fn is_met(&mut self, dump: &Dump) -> bool {
+        let here = Whereabouts { executed: self.assembly.executed(), committed: &self.committed, end: dump.end() };
+        self.copier.gate.meet(here)
+    }
+
     /// Stands still while the copier wants it here, and journals what it brings.
     async fn stand(&mut self, dump: &Dump) -> Result<(), Fault> {
-        if !self.copier.gate.meet(self.assembly.executed()) {
+        if !self.is_met(dump) {
             return Ok(());
         }
         let mut unfinished = false;
@@ -249,7 +265,7 @@ impl Stream<'_> {
                 }
                 Some(Request::Hold(claim)) => {
                     self.copier.gate.claim(claim);
-                    if !self.copier.gate.meet(self.assembly.executed()) {
+                    if !self.is_met(dump) {
                         break;
                     }
                 }

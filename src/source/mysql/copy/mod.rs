@@ -16,7 +16,7 @@ mod job;
 mod key;
 mod snapshot;
 
-pub use gate::{Gate, Request};
+pub use gate::{Gate, Request, Whereabouts};
 pub use key::behind;
 
 use super::fault::{Fault, chain};

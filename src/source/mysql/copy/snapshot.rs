@@ -1,13 +1,15 @@
-//! A snapshot of one table, and the GTIDs that it sees, taken as one.
+//! A snapshot of one table, and the place in the log that it belongs to, taken as one.
 //!
 //! MySQL has no snapshot that tells its place, so the table is locked against writers for two statements: whoever wrote to it
 //! before has committed and is in both, whoever writes after is in neither. MariaDB's consistent snapshot tells its place in
 //! the log. Surprise: a snapshot locks nothing, so the table is touched at once, which keeps its shape until the end.
 
+use super::gate::Place;
 use crate::config::{Flavour, MysqlSystem};
 use crate::model::gtid::GtidSet;
 use crate::model::name::TableName;
-use crate::source::mysql::connection::{Connection, identifier, literal};
+use crate::model::position::LogPlace;
+use crate::source::mysql::connection::{Connection, identifier};
 use crate::source::mysql::fault::Fault;
 
 const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
@@ -37,7 +39,7 @@ impl Connections {
     ///
     /// # Errors
     /// Those of the connection, among them 1146 when the table is gone and 1205 when a writer kept it for too long.
-    pub async fn snapshot(&mut self, table: &TableName) -> Result<GtidSet, Fault> {
+    pub async fn snapshot(&mut self, table: &TableName) -> Result<Place, Fault> {
         let touch = format!("SELECT 1 FROM {} LIMIT 0", qualified(table));
         match self.flavour {
             Flavour::Mysql => {
@@ -55,14 +57,15 @@ impl Connections {
         }
     }
 
-    async fn under_lock(&mut self, touch: &str) -> Result<GtidSet, Fault> {
+    async fn under_lock(&mut self, touch: &str) -> Result<Place, Fault> {
         self.reader.execute(BEGIN).await?;
         self.reader.execute(touch).await?;
         let row = self.other.row("SELECT @@global.gtid_executed").await?;
-        row.some(0)?.parse().map(GtidSet::Mysql).map_err(|_| Fault::Protocol("a broken GTID set"))
+        let ids = row.some(0)?.parse().map_err(|_| Fault::Protocol("a broken GTID set"))?;
+        Ok(Place::Ids(GtidSet::Mysql(ids)))
     }
 
-    async fn told_by_snapshot(&mut self) -> Result<GtidSet, Fault> {
+    async fn told_by_snapshot(&mut self) -> Result<Place, Fault> {
         let (mut file, mut offset) = (String::new(), 0);
         for row in self.reader.rows("SHOW STATUS LIKE 'binlog_snapshot_%'").await? {
             match row.some(0)?.to_ascii_lowercase().as_str() {
@@ -71,8 +74,10 @@ impl Connections {
                 _ => {}
             }
         }
-        let row = self.reader.row(&format!("SELECT BINLOG_GTID_POS({}, {offset})", literal(&file))).await?;
-        row.some(0)?.parse().map(GtidSet::Mariadb).map_err(|_| Fault::Protocol("a broken GTID position"))
+        if file.is_empty() {
+            return Err(Fault::Protocol("a snapshot without a place"));
+        }
+        Ok(Place::Log(LogPlace { file: file.into(), offset }))
     }
 
     /// Ends the snapshot.

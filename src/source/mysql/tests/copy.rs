@@ -143,6 +143,42 @@ async fn a_copy_under_load_is_exactly_as_old_as_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn copies_beside_transactions_whose_numbers_fall_are_exactly_as_old_as_their_place() {
+    for kind in [Kind::Mariadb, Kind::MariadbNewer] {
+        let server = Server::start(kind).await;
+        create_tables(&server).await;
+        let rows: Vec<_> = (0..500).map(|at| format!("({at}, 0, 'row')")).collect();
+        server.execute(&format!("INSERT INTO t VALUES {}", rows.join(","))).await;
+        let mut attached = Attached::to(&server).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (mut client, stopped) = (server.client().await, Arc::clone(&stop));
+        let writer = tokio::spawn(async move {
+            for turn in 0_u64.. {
+                if stopped.load(Ordering::Relaxed) {
+                    return turn;
+                }
+                // One that is high, then some that are low.
+                let number = if turn % 3 == 0 { 1_000_000_000 + turn } else { 2_000 + turn };
+                client.query_drop(format!("SET gtid_seq_no = {number}")).await.expect("root may");
+                let sql = format!("UPDATE t SET n = {turn} WHERE id % 7 = {}", turn % 7);
+                client.query_drop(sql).await.expect("it is written");
+            }
+            unreachable!("turns do not end")
+        });
+        for _ in 0..30 {
+            copied(&attached, "t").await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let written = writer.await.expect("no panic");
+        let seen = attached.level(&server).await;
+        let (rows, contradictions) = replay(&seen);
+        assert_eq!(contradictions, 0, "{kind:?}: rows were read older or newer than their place, of {written} writes");
+        assert!(rows == truth(&server).await, "{kind:?}");
+        attached.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_goes_on_behind_its_last_key_after_a_stop() {
     for kind in [Kind::Mysql, Kind::Mariadb] {
         let server = Server::start(kind).await;

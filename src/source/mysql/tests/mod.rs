@@ -2,6 +2,7 @@
 
 mod attached;
 mod copy;
+mod history;
 mod preflight;
 mod streaming;
 mod surprises;
