@@ -95,6 +95,37 @@ async fn another_server_behind_the_same_address_halts() {
     assert_eq!(halts(&other, &mut tailwater, replica).await, "TW-SRC-006");
 }
 
+/// A cold copy of the server takes its slot back, too. What it was given since is known by its commit time alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_copy_that_grew_past_the_checkpoint_halts_where_commit_times_are_kept() {
+    let mut postgres = Postgres::with_settings("track_commit_timestamp = on\n").await;
+    create_tables(&postgres).await;
+    let mut tailwater = Tailwater::start(Setup::new(&postgres)).await;
+    let follower = Follower::start(tailwater.door(), Kind::Ephemeral);
+    follower.reaches(&mark(&postgres).await, WITHIN).await;
+    assert!(tailwater.stop().success());
+    let (data, saved) = (postgres.socket_dir().join("data"), postgres.socket_dir().join("saved"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status();
+        assert!(copied.expect("cp is there").success());
+    };
+    postgres.stop(Signal::INT);
+    copy(&data, &saved);
+    postgres.up().await;
+    tailwater.up().await;
+    follower.reaches(&mark(&postgres).await, WITHIN).await;
+    let replica = follower.stop().await;
+    assert!(tailwater.stop().success());
+    postgres.stop(Signal::INT);
+    std::fs::remove_dir_all(&data).expect("the directory is ours");
+    copy(&saved, &data);
+    postgres.up().await;
+    for _ in 0..50 {
+        mark(&postgres).await;
+    }
+    assert_eq!(halts(&postgres, &mut tailwater, replica).await, "TW-SRC-009");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_data_directory_halts() {
     let (postgres, mut tailwater, replica) = attached_and_stopped().await;
