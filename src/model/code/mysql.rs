@@ -76,10 +76,10 @@ codes! {
         next: "Find out which is right. To follow the server as it is: stop, move data_dir aside, start, and take new copies downstream.",
     }
     ROLLED_BACK = "TW-MYS-013" {
-        what: "a transaction was rolled back after it had changed a table that cannot roll back",
-        why: "The log holds all of its changes, and which of them stayed depends on each table's engine.",
-        evidence: "The GTID is in the message: mysqlbinlog --include-gtids shows it. SELECT engine FROM information_schema.tables;",
-        next: "Use InnoDB for the captured tables. To start over: stop, move data_dir aside, start, and take new copies downstream.",
+        what: "a transaction was rolled back after it had changed a table that cannot roll back (no longer given)",
+        why: "The log holds all of its changes, and which of them stayed depends on each table's engine. Earlier versions halted; now none of these changes is delivered, and the tables are copied again.",
+        evidence: "tailwater status says why a table is copied again. SELECT engine FROM information_schema.tables;",
+        next: "Use InnoDB for the captured tables, so that copies are not needed.",
     }
     ROWS_REMOVED = "TW-MYS-014" {
         what: "an ALTER TABLE removed or exchanged rows of a captured table without logging them (no longer given)",

@@ -61,6 +61,8 @@ struct Open {
     journaled: bool,
     /// Of the next change.
     ordinal: u64,
+    /// Some of its changes do not count. Which ones depends on each table's engine, so none of them is journaled.
+    undone: bool,
     schemas: BTreeSet<SchemaId>,
 }
 
@@ -82,7 +84,7 @@ pub enum Step {
     Define(Definition),
     /// A statement that changed rows, and is logged as such; the same is to follow.
     Changes,
-    /// Some of the changes of the transaction under way were undone: these tables are not what its rows tell.
+    /// A transaction ended of whose changes some were undone: these tables are not what its rows tell.
     Undone(Vec<SchemaId>),
     /// A statement that is not known; the same is to follow.
     Unknown(Mentions),
@@ -180,7 +182,8 @@ impl Assembly {
         // MariaDB says what is one event alone; what is not goes without a BEGIN.
         let begun = matches!(gtid, Gtid::Mariadb(_)) && !event.standalone;
         let commit_time = event.commit_time;
-        self.open = Some(Open { gtid, commit_time, begun, journaled, ordinal: 0, schemas: BTreeSet::new() });
+        self.open =
+            Some(Open { gtid, commit_time, begun, journaled, ordinal: 0, undone: false, schemas: BTreeSet::new() });
         Ok(())
     }
 
@@ -245,17 +248,16 @@ impl Assembly {
         match statement {
             Statement::Begin => open.begun = true,
             Statement::Savepoint => {}
-            Statement::RollbackTo if !open.journaled && !open.schemas.is_empty() => {
-                return Ok(Step::Undone(open.schemas.iter().copied().collect()));
-            }
-            Statement::RollbackTo => {}
+            Statement::RollbackTo => open.undone |= open.ordinal > 0,
             Statement::Commit => return self.end(header),
-            Statement::Rollback if open.ordinal == 0 => return self.end(header),
+            Statement::Rollback => {
+                open.undone = true;
+                return self.end(header);
+            }
             Statement::Definition(Definition { opens, .. }) if open.journaled => {
                 return self.end_of_definition(header, opens);
             }
             _ if open.journaled => return self.end_of_definition(header, false),
-            Statement::Rollback => return halt(code::ROLLED_BACK, self.transaction()),
             Statement::Xa => return halt(code::TWO_PHASE, self.transaction()),
             Statement::Definition(definition) => {
                 // Whatever the log cannot say of a table may be another from here on.
@@ -309,6 +311,10 @@ impl Assembly {
         self.executed.add(&open.gtid);
         if open.ordinal == 0 {
             return Ok(Step::Nothing);
+        }
+        if open.undone {
+            drop(self.take_chunk());
+            return Ok(Step::Undone(open.schemas.into_iter().collect()));
         }
         let seconds = UnixMicros(i64::from(header.timestamp) * 1_000_000);
         Ok(Step::Commit(Completed {

@@ -5,11 +5,9 @@
 //! tables that are not captured stops nothing.
 
 use super::fault::Fault;
-use super::identity::halt;
 use super::stream::Stream;
 use crate::decode::mysql::statement::{Definition, Effect, Mentions, Named, Target};
 use crate::journal::CatalogueEntry;
-use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::schema::{SchemaId, TableSchema};
 use std::collections::BTreeMap;
@@ -19,7 +17,8 @@ use std::sync::Arc;
 pub(super) const MOVED: &str = "it was dropped, renamed or replaced";
 const GENERATED: &str = "an ALTER may have calculated its generated columns again";
 const UNKNOWN: &str = "a statement that is not known names it";
-const UNDONE: &str = "a transaction was rolled back to a savepoint after its rows were logged";
+const UNDONE: &str = "a transaction was rolled back, or to a savepoint, after its rows were logged";
+const UNSURE: &str = "a TRUNCATE may have meant it or another table";
 const BY_STATEMENT: &str = "rows were changed by a statement that was logged as such";
 
 impl Stream<'_> {
@@ -30,14 +29,21 @@ impl Stream<'_> {
             if matches!(effect, Effect::Kept | Effect::Created) {
                 continue;
             }
-            for schema in self.captured_by(target)? {
-                match effect {
-                    Effect::Truncated => self.assembly.truncate(&schema)?,
-                    Effect::Rebuilt if !self.may_have_generated(&schema).await? => {}
-                    Effect::Rebuilt => drop(again.insert(schema.name.clone(), GENERATED.to_owned())),
-                    Effect::Rewritten(why) => drop(again.insert(schema.name.clone(), why.to_string())),
-                    _ => drop(again.insert(schema.name.clone(), MOVED.to_owned())),
-                }
+            let meant = self.captured_by(target);
+            let is_sure = definition.effects.len() == 1 && meant.len() == 1 && is_exact(target);
+            for schema in meant {
+                let why = match effect {
+                    Effect::Truncated if is_sure => {
+                        self.assembly.truncate(&schema)?;
+                        continue;
+                    }
+                    Effect::Truncated => UNSURE.to_owned(),
+                    Effect::Rebuilt if !self.may_have_generated(&schema).await? => continue,
+                    Effect::Rebuilt => GENERATED.to_owned(),
+                    Effect::Rewritten(why) => why.to_string(),
+                    _ => MOVED.to_owned(),
+                };
+                again.insert(schema.name.clone(), why);
             }
         }
         self.copy_again(again).await
@@ -47,7 +53,7 @@ impl Stream<'_> {
     pub(super) async fn named_by_unknown(&mut self, mentions: &Mentions) -> Result<(), Fault> {
         let mut again = BTreeMap::new();
         for target in mentions {
-            again.extend(self.captured_by(target)?.into_iter().map(|schema| (schema.name.clone(), UNKNOWN.to_owned())));
+            again.extend(self.captured_by(target).into_iter().map(|schema| (schema.name.clone(), UNKNOWN.to_owned())));
         }
         self.copy_again(again).await
     }
@@ -60,31 +66,15 @@ impl Stream<'_> {
         self.copy_again(all.collect()).await
     }
 
-    /// ROLLBACK TO SAVEPOINT: some of the rows of these tables, which were logged, do not count.
+    /// Some of the rows of these tables, which the transaction that ends here logged, do not count. None of them is journaled.
     pub(super) async fn undone(&mut self, schemas: &[SchemaId]) -> Result<(), Fault> {
         let tables = schemas.iter().filter_map(|id| self.journal.schema(*id));
-        self.copy_again(tables.map(|schema| (schema.name.clone(), UNDONE.to_owned())).collect()).await
+        self.copy_again(tables.map(|schema| (schema.name.clone(), UNDONE.to_owned())).collect()).await?;
+        Ok(self.intake.abandon().await?)
     }
 
-    /// # Errors
-    /// [`Fault::Halt`] when the name cannot be read and may be that of a captured table.
-    fn captured_by(&self, target: &Target) -> Result<Vec<Arc<TableSchema>>, Fault> {
-        let in_database = |schema: &Option<String>, table: &TableName| {
-            schema.as_ref().is_none_or(|schema| self.names.same_part(schema, &table.schema))
-        };
-        let is_meant = |table: &TableName| match target {
-            Target::Table(Named { schema, table: name }) => {
-                in_database(schema, table) && self.names.same_part(name, &table.table)
-            }
-            Target::Database(database) => self.names.same_part(database, &table.schema),
-            Target::Unreadable { schema } => in_database(schema, table),
-        };
-        let meant: Vec<_> = self.captured().into_iter().filter(|schema| is_meant(&schema.name)).collect();
-        if matches!(target, Target::Unreadable { .. }) && !meant.is_empty() {
-            let message = format!("{}: a statement names a table that cannot be read", self.assembly.transaction());
-            return halt(code::EVENT_UNKNOWN, message);
-        }
-        Ok(meant)
+    fn captured_by(&self, target: &Target) -> Vec<Arc<TableSchema>> {
+        self.captured().into_iter().filter(|schema| self.names.may_mean(target, &schema.name)).collect()
     }
 
     /// The newest version of every captured table.
@@ -108,4 +98,9 @@ impl Stream<'_> {
         });
         Ok(self.journal.keep_catalogue(&self.system.name, entries.collect()).await?)
     }
+}
+
+/// One table, and no other.
+fn is_exact(target: &Target) -> bool {
+    matches!(target, Target::Table(Named { schema: Some(_), .. }))
 }

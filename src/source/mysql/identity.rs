@@ -11,7 +11,6 @@ use crate::config::Flavour;
 use crate::model::checkpoint::MysqlCheckpoint;
 use crate::model::code::{self, Code};
 use crate::model::gtid::GtidSet;
-use crate::model::name::TableName;
 use crate::model::position::LogPlace;
 use crate::model::problem::Problem;
 
@@ -29,31 +28,6 @@ pub struct Server {
     /// Events end with a checksum.
     pub checksums: bool,
     pub settings: Settings,
-}
-
-/// How the server compares the names of databases and tables. Statements hold them as they were typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameCase {
-    Exact,
-    /// `lower_case_table_names` is not 0.
-    Folded,
-}
-
-impl NameCase {
-    /// # Errors
-    /// Those of the connection.
-    pub async fn of(connection: &mut Connection) -> Result<Self, Fault> {
-        let row = connection.row("SELECT @@global.lower_case_table_names").await?;
-        Ok(if row.some(0)? == "0" { Self::Exact } else { Self::Folded })
-    }
-
-    pub fn same(self, one: &TableName, other: &TableName) -> bool {
-        self.same_part(&one.schema, &other.schema) && self.same_part(&one.table, &other.table)
-    }
-
-    pub fn same_part(self, one: &str, other: &str) -> bool {
-        one == other || self == Self::Folded && one.to_lowercase() == other.to_lowercase()
-    }
 }
 
 /// What has to be so for the log to be read without guessing.

@@ -17,6 +17,7 @@ mod fault;
 mod history;
 mod identity;
 mod mariadb;
+mod names;
 mod policy;
 mod preflight;
 mod session;

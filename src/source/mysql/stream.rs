@@ -11,7 +11,8 @@ use super::dump::{Dump, Logged};
 use super::encode::TablePlan;
 use super::fault::Fault;
 use super::history::Sight;
-use super::identity::{NameCase, halt};
+use super::identity::halt;
+use super::names::NameCase;
 use super::side::Side;
 use crate::config::{Flavour, MysqlSystem};
 use crate::decode::mysql::mariadb::Disguised;
@@ -88,7 +89,6 @@ impl Stream<'_> {
                     self.define(&definition).await?;
                     step = self.assembly.end_of_definition(&logged.header, definition.opens)?;
                 }
-                Step::Undone(schemas) => return self.undone(&schemas).await,
                 Step::Changes => {
                     self.changed_by_statement().await?;
                     step = self.assembly.end_of_definition(&logged.header, false)?;
@@ -101,6 +101,10 @@ impl Stream<'_> {
                     self.committed = dump.end().clone();
                     self.commit(completed, dump.end()).await?;
                     return self.stand(dump).await;
+                }
+                Step::Undone(schemas) => {
+                    self.undone(&schemas).await?;
+                    step = Step::Nothing;
                 }
                 Step::Nothing => {
                     self.committed = dump.end().clone();

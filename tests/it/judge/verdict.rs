@@ -43,8 +43,18 @@ fn names(target: &Target, table: &str) -> bool {
     match target {
         Target::Table(named) => named.table == name && named.schema.as_deref().is_none_or(|named| named == schema),
         Target::Database(database) => database == schema,
+        Target::Like(named) => {
+            is_like(&named.table, name) && named.schema.as_deref().is_none_or(|named| is_like(named, schema))
+        }
+        Target::DatabaseLike(database) => is_like(database, schema),
         Target::Unreadable { schema: named } => named.as_deref().is_none_or(|named| named == schema),
     }
+}
+
+/// A question mark stands for any one character.
+fn is_like(holed: &str, name: &str) -> bool {
+    holed.chars().count() == name.chars().count()
+        && holed.chars().zip(name.chars()).all(|(holed, character)| holed == '?' || holed == character)
 }
 
 pub fn of<'a>(found: &'a Found, table: &str) -> Vec<&'a Effect> {

@@ -51,8 +51,11 @@ pub enum Target {
     Table(Named),
     /// All tables of it.
     Database(String),
-    /// A table whose name cannot be read: any one of this database, `None`: any one at all. Nothing can be done for one table
-    /// alone then.
+    /// The same where the server wrote a question mark for each character that the client's set does not have: one stands for
+    /// itself, or for any one character.
+    Like(Named),
+    DatabaseLike(String),
+    /// A table whose name cannot be read: any one of this database, `None`: any one at all.
     Unreadable {
         schema: Option<String>,
     },

@@ -24,8 +24,11 @@ pub struct RawTable<'a> {
 }
 
 /// What a name can be read as.
+#[derive(Default)]
 struct Read {
     names: Vec<String>,
+    /// A question mark in it may stand for any one character.
+    has_holes: bool,
     /// It can be a name that is none of these.
     unreadable: bool,
 }
@@ -45,6 +48,7 @@ impl<'a> Name<'a> {
 
     fn read(&self, client: &Client) -> Read {
         let (names, unreadable) = self.decoded(client);
+        let has_holes = self.bytes.contains(&b'?') && *client != Client::Utf8;
         let names = match self.quote {
             Some(quote) => {
                 let quote = char::from(quote).to_string();
@@ -52,7 +56,7 @@ impl<'a> Name<'a> {
             }
             None => names,
         };
-        Read { names, unreadable }
+        Read { names, has_holes, unreadable }
     }
 
     /// What was prepared as UTF-8 and lost its last byte, because that is a space in the character set of the session that ran
@@ -63,9 +67,8 @@ impl<'a> Name<'a> {
 
     fn decoded(&self, client: &Client) -> (Vec<String>, bool) {
         let utf8 = std::str::from_utf8(self.bytes).ok().map(str::to_owned);
-        let is_lossy = self.bytes.contains(&b'?') && *client != Client::Utf8;
         if self.bytes.is_ascii() && *client != Client::Unknown {
-            return (utf8.into_iter().collect(), is_lossy);
+            return (utf8.into_iter().collect(), false);
         }
         let converted = match client {
             Client::Other { charset: Some(charset), .. } => {
@@ -85,12 +88,12 @@ impl<'a> Name<'a> {
             Client::Other { charset: None, .. } => true,
             // In swe7 even signs are letters.
             Client::Unknown => {
-                !self.bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b' '))
+                !self.bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b' ' | b'?'))
             }
         };
         let mut names: Vec<_> = converted.into_iter().chain(utf8).chain(completed).collect();
         names.dedup();
-        (names, is_guess || is_lossy)
+        (names, is_guess)
     }
 }
 
@@ -104,9 +107,13 @@ impl RawTable<'_> {
         let table = self.table.read(&session.client);
         let schemas =
             schema.names.iter().map(Some).chain((schema.names.is_empty() && !schema.unreadable).then_some(None));
+        let has_holes = schema.has_holes || table.has_holes;
         let mut targets: Vec<_> = schemas
             .flat_map(|schema| {
-                let named = |table: &String| Target::Table(Named { schema: schema.cloned(), table: table.clone() });
+                let named = |table: &String| {
+                    let named = Named { schema: schema.cloned(), table: table.clone() };
+                    if has_holes { Target::Like(named) } else { Target::Table(named) }
+                };
                 let unreadable = table.unreadable.then(|| Target::Unreadable { schema: schema.cloned() });
                 table.names.iter().map(named).chain(unreadable).collect::<Vec<_>>()
             })
@@ -122,14 +129,15 @@ impl RawTable<'_> {
 pub fn databases(name: Name<'_>, session: &Session<'_>) -> Vec<Target> {
     let read = name.read(&session.client);
     let unreadable = read.unreadable.then_some(Target::Unreadable { schema: None });
-    read.names.into_iter().map(Target::Database).chain(unreadable).collect()
+    let named = if read.has_holes { Target::DatabaseLike } else { Target::Database };
+    read.names.into_iter().map(named).chain(unreadable).collect()
 }
 
 /// No name: there is none.
 fn default_database(session: &Session<'_>) -> Read {
     match std::str::from_utf8(session.default_database) {
-        Ok("") => Read { names: Vec::new(), unreadable: false },
-        Ok(name) => Read { names: vec![name.to_owned()], unreadable: false },
-        Err(_) => Read { names: Vec::new(), unreadable: true },
+        Ok("") => Read::default(),
+        Ok(name) => Read { names: vec![name.to_owned()], ..Read::default() },
+        Err(_) => Read { unreadable: true, ..Read::default() },
     }
 }

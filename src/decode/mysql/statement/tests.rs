@@ -25,6 +25,8 @@ fn target(target: &Target) -> String {
     match target {
         Target::Table(Named { schema, table }) => format!("{}.{table}", schema.as_deref().unwrap_or("?")),
         Target::Database(database) => format!("{database}.*"),
+        Target::Like(Named { schema, table }) => format!("like {}.{table}", schema.as_deref().unwrap_or("?")),
+        Target::DatabaseLike(database) => format!("like {database}.*"),
         Target::Unreadable { schema } => format!("{}.!", schema.as_deref().unwrap_or("?")),
     }
 }
@@ -355,7 +357,8 @@ fn a_name_that_can_be_two_is_both_and_one_that_is_none_is_said_to_be_unreadable(
     let latin1 = with_client(Client::Other { sequences: Sequences::NoAscii, charset });
     assert_eq!(read_in(&latin1, b"TRUNCATE t_\xF6"), "crm.t_ö truncated");
     assert_eq!(read_in(&latin1, "TRUNCATE t_ö".as_bytes()), "crm.t_Ã¶ truncated, crm.t_ö truncated");
-    assert_eq!(read_in(&latin1, b"DROP TABLE `t_???`"), "crm.t_??? dropped, crm.! dropped");
+    assert_eq!(read_in(&latin1, b"DROP TABLE `t_???`, `s?`.u"), "like crm.t_??? dropped, like s?.u dropped");
+    assert_eq!(read_in(&latin1, b"DROP DATABASE `s?`"), "like s?.* dropped");
     let utf8 = session(Dialect::Mysql, 0);
     assert_eq!(read_in(&utf8, b"DROP TABLE a, s.t_\xF6"), "crm.a dropped, s.! dropped");
     assert_eq!(read_in(&utf8, b"ALTER TABLE t COMMENT '\xF6'"), "crm.t rebuilt", "it is no name");
