@@ -82,8 +82,9 @@ pub enum Step {
     Table(TableMap),
     /// DDL: what it does to tables is to be seen to, then [`Assembly::end_of_definition`].
     Define(Definition),
-    /// A statement that changed rows, and is logged as such; the same is to follow.
-    Changes,
+    /// A statement that changed rows, and is logged as such; the same is to follow. In tables of these databases only, where
+    /// that is known.
+    Changes(Option<Vec<String>>),
     /// A transaction ended of whose changes some were undone: these tables are not what its rows tell.
     Undone(Vec<SchemaId>),
     /// A statement that is not known; the same is to follow.
@@ -233,13 +234,13 @@ impl Assembly {
     }
 
     fn query(&mut self, header: &Header, query: &Query<'_>, charsets: &Charsets) -> Result<Step, Fault> {
-        let statement = match query.text {
+        let (statement, status) = match query.text {
             // Nearly all that come.
-            b"BEGIN" => Statement::Begin,
-            b"COMMIT" => Statement::Commit,
+            b"BEGIN" => (Statement::Begin, Status::default()),
+            b"COMMIT" => (Statement::Commit, Status::default()),
             text => {
                 let status = Status::parse(query.status);
-                Statement::parse(text, &Session::new(self.dialect(), status, query.schema, charsets))
+                (Statement::parse(text, &Session::new(self.dialect(), &status, query.schema, charsets)), status)
             }
         };
         let Some(open) = self.open.as_mut() else {
@@ -265,7 +266,7 @@ impl Assembly {
                 let shadowed = header.uses_temporary_tables();
                 return Ok(Step::Define(if shadowed { definition.beside_temporary_tables() } else { definition }));
             }
-            Statement::Changes(_) => return Ok(Step::Changes),
+            Statement::Changes(_) => return Ok(Step::Changes(status.databases)),
             Statement::Unknown(mentions) => {
                 self.tables.clear();
                 return Ok(Step::Unknown(mentions));

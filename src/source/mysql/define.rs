@@ -19,7 +19,7 @@ const GENERATED: &str = "an ALTER may have calculated its generated columns agai
 const UNKNOWN: &str = "a statement that is not known names it";
 const UNDONE: &str = "a transaction was rolled back, or to a savepoint, after its rows were logged";
 const UNSURE: &str = "a TRUNCATE may have meant it or another table";
-const BY_STATEMENT: &str = "rows were changed by a statement that was logged as such";
+pub(super) const BY_STATEMENT: &str = "rows were changed by a statement that was logged as such";
 
 impl Stream<'_> {
     /// DDL, before whatever comes behind it.
@@ -60,10 +60,16 @@ impl Stream<'_> {
 
     /// Rows were changed by a statement that was logged as such. The log does not tell which rows, and through triggers, views,
     /// foreign keys and functions not even which tables; nor does the catalogue, which hides triggers and functions from those
-    /// without rights on them. So every captured table is copied again.
-    pub(super) async fn changed_by_statement(&mut self) -> Result<(), Fault> {
-        let all = self.captured().into_iter().map(|schema| (schema.name.clone(), BY_STATEMENT.to_owned()));
-        self.copy_again(all.collect()).await
+    /// without rights on them. So every captured table is copied again, of the `databases` that the statement may have reached
+    /// where the log has these. A copy that has not begun serves for this statement, too.
+    pub(super) async fn changed_by_statement(&mut self, databases: Option<&[String]>) -> Result<(), Fault> {
+        let is_reached = |name: &TableName| {
+            databases.is_none_or(|all| all.iter().any(|database| self.names.same_part(database, &name.schema)))
+        };
+        let reached = self.captured().into_iter().map(|schema| schema.name.clone());
+        let reached = reached.filter(|name| is_reached(name) && !self.asked.contains(name));
+        let again = reached.map(|name| (name, BY_STATEMENT.to_owned())).collect();
+        self.copy_again(again).await
     }
 
     /// Some of the rows of these tables, which the transaction that ends here logged, do not count. None of them is journaled.
@@ -90,7 +96,8 @@ impl Stream<'_> {
     }
 
     /// Durable when this returns.
-    async fn copy_again(&self, tables: BTreeMap<TableName, String>) -> Result<(), Fault> {
+    async fn copy_again(&mut self, tables: BTreeMap<TableName, String>) -> Result<(), Fault> {
+        self.asked.extend(tables.keys().cloned());
         let entries = tables.into_iter().map(|(table, why)| {
             tracing::warn!(system = %self.system.name, %table, why, "the table is copied again");
             self.reporter.copies_again("statement");

@@ -23,7 +23,7 @@ use crate::model::name::TableName;
 use crate::model::position::LogPlace;
 use crate::model::schema::Identity;
 use crate::source::status::{CapturedTable, Reporter, State};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone()),
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),
+        asked: HashSet::new(),
         idle_since: None,
         sight: Sight::default(),
         committed: place.unwrap_or_default(),

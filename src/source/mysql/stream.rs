@@ -27,6 +27,7 @@ use crate::model::position::{LogPlace, Position};
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
 use crate::source::status::Reporter;
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Stream<'a> {
     pub reporter: Reporter,
     pub checkpoint: MysqlCheckpoint,
     pub assembly: Assembly,
+    /// Tables of which this session has asked for another copy that has not begun yet.
+    pub asked: HashSet<TableName>,
     /// Since when the checkpoint is behind what was looked at.
     pub idle_since: Option<Instant>,
     pub sight: Sight,
@@ -89,8 +92,8 @@ impl Stream<'_> {
                     self.define(&definition).await?;
                     step = self.assembly.end_of_definition(&logged.header, definition.opens)?;
                 }
-                Step::Changes => {
-                    self.changed_by_statement().await?;
+                Step::Changes(databases) => {
+                    self.changed_by_statement(databases.as_deref()).await?;
                     step = self.assembly.end_of_definition(&logged.header, false)?;
                 }
                 Step::Unknown(mentions) => {
@@ -264,6 +267,9 @@ impl Stream<'_> {
                 }
                 Some(Request::Commit { progress, schema, changes }) => {
                     self.advance_to(dump);
+                    if progress.step.anew {
+                        self.asked.remove(&progress.step.table);
+                    }
                     self.intake.commit(self.copy_step(progress, schema, changes)).await?;
                     unfinished = false;
                 }

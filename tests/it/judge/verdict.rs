@@ -15,7 +15,7 @@ pub struct Found {
 pub fn find(logged: &Logged, dialect: Dialect, charsets: &Charsets) -> Found {
     let mut found = Found { effects: Vec::new(), wrong: Vec::new() };
     for query in &logged.queries {
-        let session = Session::new(dialect, Status::parse(&query.status), &query.schema, charsets);
+        let session = Session::new(dialect, &Status::parse(&query.status), &query.schema, charsets);
         let statement = Statement::parse(&query.text, &session);
         let opens = match &statement {
             Statement::Begin => true,

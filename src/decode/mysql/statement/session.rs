@@ -66,7 +66,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(dialect: Dialect, status: Status, default_database: &'a [u8], charsets: &Charsets) -> Self {
+    pub fn new(dialect: Dialect, status: &Status, default_database: &'a [u8], charsets: &Charsets) -> Self {
         let client = Client::of(status.client_collation, charsets);
         Self { dialect, sql_mode: status.sql_mode, client, default_database }
     }

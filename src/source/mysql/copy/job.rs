@@ -10,7 +10,7 @@ use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::schema::{SchemaId, TableSchema, TableShape};
 use crate::source::mysql::catalogue;
 use crate::source::mysql::connection::literal;
-use crate::source::mysql::define::MOVED;
+use crate::source::mysql::define::{BY_STATEMENT, MOVED};
 use crate::source::mysql::encode::ChunkEncoder;
 use crate::source::mysql::fault::Fault;
 use futures_util::StreamExt;
@@ -164,6 +164,9 @@ impl Worker {
 
     async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
+        if record.why == BY_STATEMENT {
+            self.pace.began(&record.table, Instant::now());
+        }
         let rows_estimate = standing.rows_estimate;
         let schema = Some(standing.schema.id);
         let anew = self.asked_anew(&record).is_some();

@@ -14,6 +14,7 @@
 mod gate;
 mod job;
 mod key;
+mod pace;
 mod snapshot;
 
 pub use gate::{Gate, Request, Whereabouts};
@@ -28,6 +29,7 @@ use crate::model::name::TableName;
 use crate::source::put_off::PutOff;
 use crate::source::status::Reporter;
 use gate::{Gone, Knocker};
+use pace::Pace;
 use snapshot::Connections;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -48,7 +50,8 @@ impl Copier {
         let (gate, knocker) = gate::gate();
         let changed = journal.copies_changed();
         let (brought, put_off) = (HashMap::new(), PutOff::default());
-        let worker = Worker { system, journal, reporter, charsets, knocker, changed, brought, put_off };
+        let pace = Pace::default();
+        let worker = Worker { system, journal, reporter, charsets, knocker, changed, brought, put_off, pace };
         Self { gate, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
     }
 }
@@ -64,6 +67,7 @@ struct Worker {
     brought: HashMap<TableName, CopyRecord>,
     /// Tables that wait after trouble of their own.
     put_off: PutOff,
+    pace: Pace,
 }
 
 /// What ends the work on a table.
@@ -145,10 +149,16 @@ impl Worker {
             let records = records.map(|record| self.brought_to(record));
             let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
             open.sort_by_key(|record| (self.put_off.had_trouble(&record.table), record.state != CopyState::Running));
-            if let Some(record) = open.into_iter().find(|record| !self.put_off.waits(&record.table, now)) {
-                return record;
+            let is_due = |record: &CopyRecord| self.pace.due(record, now).is_none();
+            let next = open.iter().find(|record| !self.put_off.waits(&record.table, now) && is_due(record));
+            if let Some(record) = next {
+                return record.clone();
             }
-            let earliest = self.put_off.earliest(now);
+            for record in open.iter().filter(|record| !is_due(record)) {
+                self.reporter.copy_waits(&record.table, Some(pace::WAITS));
+            }
+            let due = open.iter().filter_map(|record| self.pace.due(record, now));
+            let earliest = due.chain(self.put_off.earliest(now)).min();
             tokio::select! {
                 changed = self.changed.changed() => if changed.is_err() {
                     // The journal is closed, and with it the session soon.
