@@ -24,6 +24,7 @@ mod snapshot;
 mod surprises;
 mod target;
 mod types_page;
+mod unfit_mysql;
 mod unseen;
 mod unseen_mysql;
 mod verify;

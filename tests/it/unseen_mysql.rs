@@ -220,7 +220,7 @@ async fn copy(door: &Door, table: &str) -> Result<CopyStatus, String> {
 }
 
 /// Runs until the target is level with the source, then compares by the servers' own text.
-async fn assert_same(server: &Server, warehouse: &Postgres, door: &Door, table: &str) {
+pub async fn assert_same(server: &Server, warehouse: &Postgres, door: &Door, table: &str) {
     eventually("the target is the source", WITHIN, async || {
         let (source, target) = (door.source().await?, target_status(door).await?);
         holds(source.state() == SourceState::Streaming, || format!("{source:?}"))?;

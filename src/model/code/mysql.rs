@@ -117,4 +117,22 @@ codes! {
         evidence: "SELECT VERSION();",
         next: "Write `kind: mysql` or `kind: mariadb`, whichever it is, and restart.",
     }
+    TABLE_VERSIONED = "TW-MYS-020" {
+        what: "a captured table keeps old versions of its rows",
+        why: "The log of a system-versioned table holds the old versions like rows of their own. This version does not tell them apart, so the table is not captured; the others are.",
+        evidence: "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'SYSTEM VERSIONED';",
+        next: "Exclude the table, or have the server keep no versions: ALTER TABLE … DROP SYSTEM VERSIONING; it is then copied by itself.",
+    }
+    ENGINE_UNFIT = "TW-MYS-021" {
+        what: "a captured table is of a storage engine, or in a place, in which not all of its changes are logged as its own",
+        why: "MERGE, FEDERATED, CONNECT, SPIDER, BLACKHOLE and their like show rows that change without an event of theirs, or keep none; parts of a MERGE table change under its name; and a copy of a table without transactions and without primary key can double rows. The table is not captured; the others are.",
+        evidence: "SELECT table_schema, table_name, engine FROM information_schema.tables; the message names the table.",
+        next: "Run the SQL in the message, give the table a primary key, or exclude it; it is then copied by itself.",
+    }
+    CASCADE_UNLOGGED = "TW-MYS-022" {
+        what: "a foreign key changes rows of a captured table, and the server does not log that",
+        why: "On MariaDB, on MySQL before 9.6 and with innodb_native_foreign_keys = ON, rows that ON DELETE or ON UPDATE with CASCADE, SET NULL or SET DEFAULT changes in the child table are changed inside the storage engine, without an event. The table is not captured; the others are.",
+        evidence: "SELECT constraint_schema, table_name, constraint_name, delete_rule, update_rule FROM information_schema.referential_constraints;",
+        next: "Make the foreign key RESTRICT or NO ACTION and have the application change the children, use MySQL 9.6 or newer, or exclude the table; it is then copied by itself.",
+    }
 }

@@ -6,7 +6,7 @@
 
 use super::connection::{Connection, literal};
 use super::fault::Fault;
-use crate::config::{Flavour, MysqlSystem};
+use crate::config::Flavour;
 use crate::decode::mysql::charset::Charset;
 use crate::decode::mysql::mariadb::Disguised;
 use crate::decode::mysql::multibyte::Multibyte;
@@ -15,36 +15,7 @@ use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use crate::model::schema::{ColumnShape, Identity, TableShape};
-use std::collections::HashSet;
 use std::sync::Arc;
-
-/// A configured table as the server has it now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerTable {
-    pub name: TableName,
-    pub has_key: bool,
-}
-
-const TABLES: &str = "SELECT table_schema, table_name FROM information_schema.tables \
-     WHERE table_type = 'BASE TABLE' ORDER BY 1, 2";
-const KEYS: &str = "SELECT table_schema, table_name FROM information_schema.statistics \
-     WHERE index_name = 'PRIMARY' AND seq_in_index = 1";
-
-/// In the order of their names. Two queries and no subquery: a MariaDB server (10.11.19, 11.8.9) can crash over one on
-/// information_schema when the connection breaks meanwhile.
-///
-/// # Errors
-/// Those of the connection.
-pub async fn configured(connection: &mut Connection, system: &MysqlSystem) -> Result<Vec<ServerTable>, Fault> {
-    let keyed = names(connection, KEYS).await?.into_iter().collect::<HashSet<_>>();
-    let names = names(connection, TABLES).await?.into_iter().filter(|name| system.captures(name));
-    Ok(names.map(|name| ServerTable { has_key: keyed.contains(&name), name }).collect())
-}
-
-async fn names(connection: &mut Connection, sql: &str) -> Result<Vec<TableName>, Fault> {
-    let rows = connection.rows(sql).await?;
-    rows.iter().map(|row| Ok(TableName::new(row.some(0)?, row.some(1)?))).collect()
-}
 
 /// A table as the catalogue describes it now.
 #[derive(Debug, Clone, Default)]

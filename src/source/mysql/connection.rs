@@ -19,7 +19,7 @@ const PACKET_BYTES_MAX: usize = 1 << 30;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// MariaDB has no variable for the metadata of prepared statements, MySQL none for others of this list: only what both know.
-const SETTINGS: &str = "SET SESSION time_zone = '+00:00', sql_mode = '', lock_wait_timeout = 5, wait_timeout = 28800, \
+const SETTINGS: &str = "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, lock_wait_timeout = 5, wait_timeout = 28800, \
      net_write_timeout = 28800, net_read_timeout = 28800";
 
 /// `host:port`, or the socket's path.

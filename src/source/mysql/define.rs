@@ -92,7 +92,7 @@ impl Stream<'_> {
     /// A table that is gone may have had some.
     async fn may_have_generated(&self, schema: &TableSchema) -> Result<bool, Fault> {
         let described = self.side.describe(schema.name.clone()).await?;
-        Ok(described.is_none_or(|described| described.columns.iter().any(|column| column.generated)))
+        Ok(described.is_none_or(|(described, _)| described.columns.iter().any(|column| column.generated)))
     }
 
     /// Durable when this returns.

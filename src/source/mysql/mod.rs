@@ -25,23 +25,32 @@ mod side;
 mod start;
 mod stream;
 mod supervise;
+mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{ServerTable, configured};
 pub use connection::{Connection, identifier, literal};
 pub use copy::behind;
 pub use described::describe;
 pub use fault::{Fault, chain};
 pub use identity::written_to;
 pub use preflight::preflight;
+pub use tables::ServerTable;
 
 use super::status::Reporter;
 use crate::config::MysqlSystem;
 use crate::journal::Journal;
 use tokio_util::sync::CancellationToken;
 
-/// The tables that the system captures now.
+/// The configured tables as the server has them now.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn configured(connection: &mut Connection, system: &MysqlSystem) -> Result<Vec<ServerTable>, Fault> {
+    tables::configured(connection, system, &mut tables::Definitions::default()).await
+}
+
+/// The same over a connection of their own.
 ///
 /// # Errors
 /// Those of the connection.

@@ -3,11 +3,12 @@
 //! Only reads; nothing on the server is changed, and nothing is locked. What the run itself would judge is judged by the
 //! same code (`identity`, `catalogue`, `policy`).
 
-use super::catalogue::{self, ServerTable};
+use super::catalogue;
 use super::connection::{Connection, identifier};
 use super::fault::Fault;
 use super::identity::{self, Server};
 use super::policy::{self, Verdict};
+use super::tables::{self, Definitions, Kind, ServerTable};
 use crate::config::{Flavour, MysqlSystem};
 use crate::model::code::{self, Code};
 use crate::model::finding::Finding;
@@ -38,7 +39,12 @@ impl Look<'_> {
         let mut connection = Connection::open(&self.system.endpoint).await?;
         identity::is_of(&mut connection, self.system.flavour).await?;
         self.at_rights(&mut connection).await?;
-        let tables = catalogue::configured(&mut connection, self.system).await?;
+        let (sequences, tables): (Vec<_>, Vec<_>) =
+            tables::all(&mut connection, self.system, &mut Definitions::default())
+                .await?
+                .into_iter()
+                .partition(|table| table.kind == Kind::Sequence);
+        self.at_fitness(&sequences, &tables);
         self.at_patterns(&tables);
         self.at_columns(&mut connection, &tables).await?;
         self.at_replication(&mut connection).await?;
@@ -106,9 +112,18 @@ impl Look<'_> {
         }
     }
 
+    /// What is not captured, while the other tables are.
+    fn at_fitness(&mut self, sequences: &[ServerTable], tables: &[ServerTable]) {
+        let place = |table: &ServerTable| format!("{}.{}", self.system.name, table.name);
+        let halted = tables.iter().filter_map(|table| Some(Finding::error(place(table), table.unfit.clone()?)));
+        let left_out = sequences.iter().filter_map(|table| Some(Finding::warning(place(table), table.unfit.clone()?)));
+        let found: Vec<_> = halted.chain(left_out).collect();
+        self.found.extend(found);
+    }
+
     async fn at_columns(&mut self, connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
         let charsets = catalogue::charsets(connection, self.system.flavour).await?;
-        for table in tables {
+        for table in tables.iter().filter(|table| table.unfit.is_none()) {
             let place = format!("{}.{}", self.system.name, table.name);
             if let Some(described) = catalogue::describe(connection, &table.name).await?
                 && let Err(why) = described.shape(&table.name, &charsets)

@@ -4,9 +4,9 @@
 //! before the stream starts, so that a start that was cut short begins no later than the first one.
 
 use super::assemble::Assembly;
-use super::catalogue::{self, ServerTable};
+use super::catalogue;
 use super::connection::Connection;
-use super::copy::Copier;
+use super::copy::{Copier, qualified};
 use super::dump::{Dump, From};
 use super::fault::Fault;
 use super::history::Sight;
@@ -15,6 +15,7 @@ use super::names::NameCase;
 use super::side::Side;
 use super::start::{self, Started};
 use super::stream::Stream;
+use super::tables::{self, Definitions, ServerTable};
 use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{Error, Intake, Journal};
@@ -57,9 +58,11 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         () = context.stop.cancelled() => return Ok(()),
     };
     let Context { system, journal, reporter, stop } = context;
+    let side = Side::spawn(system.clone(), reporter.clone(), intake.durable(), tables);
     let mut stream = Stream {
-        side: Side::spawn(system.clone(), reporter.clone(), intake.durable(), tables),
-        copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone()),
+        copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone(), side.looked()),
+        looked: side.looked(),
+        side,
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),
         asked: HashSet::new(),
@@ -99,8 +102,9 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let Started { server, checkpoint, place } = start::find(&mut connection, system, server, known.as_ref()).await?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
     let names = NameCase::of(&mut connection).await?;
-    let tables = catalogue::configured(&mut connection, system).await?;
+    let tables = tables::configured(&mut connection, system, &mut Definitions::default()).await?;
     tell_tables(system, reporter, &tables);
+    open_memory_tables(&mut connection, &tables).await?;
     if known.as_ref() != Some(&checkpoint) {
         record(context, intake, &checkpoint).await?;
     }
@@ -112,6 +116,18 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     Ok(Opened { dump, charsets, names, tables, checkpoint, place })
 }
 
+/// A restart of the server empties them. It logs that, as TRUNCATE, only when somebody opens them; and it has ended our sessions.
+async fn open_memory_tables(connection: &mut Connection, tables: &[ServerTable]) -> Result<(), Fault> {
+    for table in tables.iter().filter(|table| table.engine == "MEMORY") {
+        match connection.execute(&format!("SELECT 1 FROM {} LIMIT 0", qualified(&table.name))).await {
+            // Dropped meanwhile.
+            Ok(()) | Err(Fault::Server { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(())
+}
+
 /// So that a table can be named, printed and subscribed to before its first change.
 async fn describe_unknown(
     connection: &mut Connection,
@@ -121,7 +137,7 @@ async fn describe_unknown(
     charsets: &Charsets,
 ) -> Result<(), Fault> {
     let captured = captured(&context.journal, &context.system);
-    for table in tables.iter().filter(|table| !captured.contains(&table.name)) {
+    for table in tables.iter().filter(|table| table.unfit.is_none() && !captured.contains(&table.name)) {
         if let Some(described) = catalogue::describe(connection, &table.name).await? {
             let shape = described.shape(&table.name, charsets);
             intake.describe(&shape.map_err(|why| catalogue::unreadable(&table.name, &why))?).await?;
@@ -156,8 +172,14 @@ pub fn tell_tables(system: &MysqlSystem, reporter: &Reporter, tables: &[ServerTa
     if tables.is_empty() {
         tracing::warn!(system = %system.name, "no table of the server is configured: nothing will be captured");
     }
+    for problem in tables.iter().filter_map(|table| table.unfit.as_ref()) {
+        tracing::error!(system = %system.name, %problem, "table halted");
+    }
     // Full images tell which row was meant even without a key.
-    let captured =
-        |table: &ServerTable| CapturedTable { name: table.name.clone(), identity: Identity::Full, halt: None };
+    let captured = |table: &ServerTable| CapturedTable {
+        name: table.name.clone(),
+        identity: Identity::Full,
+        halt: table.unfit.clone(),
+    };
     reporter.tables(tables.iter().map(captured).collect());
 }

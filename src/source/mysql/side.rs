@@ -3,11 +3,12 @@
 //! A task of its own, so that it also looks while the stream waits for the journal. It reconnects by itself; a question
 //! waits for its answer meanwhile, and the stream with it.
 
-use super::catalogue::{self, Described, ServerTable};
+use super::catalogue::{self, Described};
 use super::connection::Connection;
 use super::fault::{Fault, chain};
 use super::identity;
 use super::session::tell_tables;
+use super::tables::{self, Definitions, ServerTable};
 use crate::config::MysqlSystem;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::name::TableName;
@@ -15,6 +16,7 @@ use crate::model::position::{LogPlace, Lsn};
 use crate::source::status::Reporter;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -29,12 +31,16 @@ const RECONNECT: Duration = Duration::from_secs(2);
 pub struct Side {
     questions: mpsc::Sender<Question>,
     answer_max: Duration,
+    looked: watch::Receiver<Tables>,
     task: AbortOnDropHandle<Fault>,
 }
 
+/// The configured tables as of the last look.
+pub type Tables = Arc<[ServerTable]>;
+
 struct Question {
     table: TableName,
-    answer: oneshot::Sender<Option<Described>>,
+    answer: oneshot::Sender<Option<(Described, ServerTable)>>,
 }
 
 /// What the task works with.
@@ -44,7 +50,8 @@ struct Watch {
     durable: watch::Receiver<Option<Checkpoint>>,
     /// Where each file begins on one line of bytes, so that places can be measured.
     files: BTreeMap<String, u64>,
-    tables: Vec<ServerTable>,
+    tables: watch::Sender<Tables>,
+    definitions: Definitions,
 }
 
 impl Side {
@@ -56,8 +63,10 @@ impl Side {
     ) -> Self {
         let (questions, asked) = mpsc::channel(1);
         let answer_max = system.endpoint.silence_max;
-        let watch = Watch { system, reporter, durable, files: BTreeMap::new(), tables };
-        Self { questions, answer_max, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
+        let (tables, looked) = watch::channel(tables.into());
+        let watch =
+            Watch { system, reporter, durable, files: BTreeMap::new(), tables, definitions: Definitions::default() };
+        Self { questions, answer_max, looked, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
 
     /// Waits until the task has ended, which only a bug makes it do. Cancel-safe.
@@ -65,11 +74,16 @@ impl Side {
         (&mut self.task).await.unwrap_or(Fault::Closed)
     }
 
+    /// The configured tables, as they were looked at last.
+    pub fn looked(&self) -> watch::Receiver<Tables> {
+        self.looked.clone()
+    }
+
     /// The table as the catalogue has it now; `None` when it is gone.
     ///
     /// # Errors
     /// [`Fault::Closed`] when the task is gone, [`Fault::Silent`] when there is no connection to ask over.
-    pub async fn describe(&self, table: TableName) -> Result<Option<Described>, Fault> {
+    pub async fn describe(&self, table: TableName) -> Result<Option<(Described, ServerTable)>, Fault> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
             self.questions.send(Question { table, answer }).await.map_err(|_| Fault::Closed)?;
@@ -106,9 +120,10 @@ impl Watch {
         loop {
             if let Some(question) = open_question.as_ref() {
                 let described = catalogue::describe(&mut connection, &question.table).await?;
+                let table = tables::one(&mut connection, &question.table).await?;
                 if let Some(question) = open_question.take() {
                     // Nobody waits any more when the stream has ended.
-                    let _ = question.answer.send(described);
+                    let _ = question.answer.send(described.zip(table));
                 }
             }
             tokio::select! {
@@ -159,11 +174,11 @@ impl Watch {
     }
 
     async fn look_at_tables(&mut self, connection: &mut Connection) -> Result<(), Fault> {
-        let tables = catalogue::configured(connection, &self.system).await?;
-        if tables != self.tables {
+        let tables: Tables = tables::configured(connection, &self.system, &mut self.definitions).await?.into();
+        let changed = self.tables.send_if_modified(|known| std::mem::replace(known, Arc::clone(&tables)) != tables);
+        if changed {
             tracing::info!(system = %self.system.name, tables = tables.len(), "the configured tables have changed");
             tell_tables(&self.system, &self.reporter, &tables);
-            self.tables = tables;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::history::Sight;
 use super::identity::halt;
 use super::names::NameCase;
-use super::side::Side;
+use super::side::{Side, Tables};
 use crate::config::{Flavour, MysqlSystem};
 use crate::decode::mysql::mariadb::Disguised;
 use crate::decode::mysql::table_map::{Column, TableMap};
@@ -24,13 +24,14 @@ use crate::model::code;
 use crate::model::gtid::Gtid;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Position};
-use crate::model::schema::{SchemaId, TableSchema};
+use crate::model::schema::{SchemaId, TableSchema, TableShape};
 use crate::model::time::UnixMicros;
 use crate::source::status::Reporter;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 /// What holds nothing to journal is recorded this often at most.
@@ -44,6 +45,7 @@ pub struct Stream<'a> {
     pub charsets: Charsets,
     pub names: NameCase,
     pub side: Side,
+    pub looked: watch::Receiver<Tables>,
     pub copier: Copier,
     pub reporter: Reporter,
     pub checkpoint: MysqlCheckpoint,
@@ -158,10 +160,32 @@ impl Stream<'_> {
             kinds = kinds_by(&self.charsets);
         }
         let kinds = kinds.map_err(|why| catalogue::unreadable(&name, &why.to_string()))?;
-        let schema = self.intake.describe(&types::shape(&map, &kinds)).await?;
+        let shape = types::shape(&map, &kinds);
+        if !self.is_fit(&name, &shape).await? {
+            self.assembly.table(table_id, body, Captured::No);
+            return Ok(());
+        }
+        let schema = self.intake.describe(&shape).await?;
         let plan = TablePlan::new(schema, &map, kinds);
         self.assembly.table(table_id, body, Captured::As(Box::new(Table::new(map, plan))));
         Ok(())
+    }
+
+    /// Whether the table can be captured, as far as is known. One that looks as it always did is as it was looked at last; of
+    /// another one the catalogue is asked, before its rows come.
+    async fn is_fit(&mut self, name: &TableName, shape: &TableShape) -> Result<bool, Fault> {
+        let is_known = self
+            .journal
+            .current_schemas()
+            .iter()
+            .any(|schema| schema.system == self.system.name && schema.has_shape(shape));
+        let looked = self.looked.borrow().iter().find(|table| table.name == *name).cloned();
+        let found = match looked {
+            Some(looked) if is_known => Some(looked),
+            _ => self.side.describe(name.clone()).await?.map(|(_, table)| table),
+        };
+        // A table that is gone was dropped or renamed behind these rows, which the log tells in its place.
+        Ok(found.is_none_or(|table| table.unfit.is_none()))
     }
 
     /// What of the columns is not what the log makes it look like: MariaDB's UUIDs and addresses. The catalogue is asked only
@@ -180,7 +204,8 @@ impl Stream<'_> {
             if !types::may_be_disguised(column) {
                 return Ok(None);
             }
-            let now = described.as_ref().and_then(|table| table.column(&column.name)).map(|column| column.disguised);
+            let now =
+                described.as_ref().and_then(|(table, _)| table.column(&column.name)).map(|column| column.disguised);
             now.or_else(|| journaled(&column.name)).ok_or_else(|| {
                 let why = format!("column {}: it is gone, and the log does not say what it was", column.name);
                 catalogue::unreadable(name, &why)

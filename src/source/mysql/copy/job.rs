@@ -7,12 +7,14 @@ use super::{Trouble, Worker};
 use crate::config::Flavour;
 use crate::journal::{CHUNK_BYTES_MAX, CopyProgress, CopyRecord, CopyState};
 use crate::model::copy::{CopyPhase, CopyStep};
+use crate::model::name::TableName;
 use crate::model::schema::{SchemaId, TableSchema, TableShape};
 use crate::source::mysql::catalogue;
 use crate::source::mysql::connection::literal;
 use crate::source::mysql::define::{BY_STATEMENT, MOVED};
 use crate::source::mysql::encode::ChunkEncoder;
 use crate::source::mysql::fault::Fault;
+use crate::source::mysql::tables::has_snapshots;
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value};
@@ -23,6 +25,10 @@ use tokio::time::{Instant, sleep, timeout};
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long the stream may take to a snapshot's place before it is given up for a later one.
 const ARRIVAL: Duration = Duration::from_secs(30);
+/// The same where the table is locked against writers meanwhile.
+const ARRIVAL_LOCKED: Duration = Duration::from_secs(2);
+/// Until the table is locked again, so that its writers get on.
+const PAUSE_LOCKED: Duration = Duration::from_secs(2);
 const FIRST_ROWS: u64 = 2_000;
 /// A chunk holds the stream while it is read: so much, or so long, at most about.
 const BYTES_AIM: u64 = 8 * 1024 * 1024;
@@ -92,8 +98,14 @@ impl Worker {
     /// Opens a snapshot of the table and holds the stream where it belongs.
     async fn stand(&mut self, connections: &mut Connections, record: &CopyRecord) -> Result<Standing, Trouble> {
         let mut stood = false;
+        let locks = self.has_to_lock(&record.table);
+        let arrival = if locks { ARRIVAL_LOCKED } else { ARRIVAL };
         loop {
-            let place = match connections.snapshot(&record.table).await {
+            let snapshot = match locks {
+                true => connections.snapshot_locked(&record.table).await,
+                false => connections.snapshot(&record.table).await,
+            };
+            let place = match snapshot {
                 Ok(place) => place,
                 Err(fault) => {
                     // The snapshot may be open; so the connection is of no use if this fails.
@@ -103,7 +115,7 @@ impl Worker {
             };
             // MariaDB's place is exact or not at all.
             let stood_under_lock = stood && self.system.flavour == Flavour::Mysql;
-            match timeout(ARRIVAL, self.knocker.hold(place, stood_under_lock)).await.map(Result::ok) {
+            match timeout(arrival, self.knocker.hold(place, stood_under_lock)).await.map(Result::ok) {
                 Ok(None) => return Err(Trouble::Gone),
                 Ok(Some(Held::Exactly)) => return self.look(connections, record).await,
                 // The stream stays where it is, so the next snapshot is not behind it, or soon will not be.
@@ -115,9 +127,18 @@ impl Worker {
                     self.knocker.send(Request::Release).await?;
                     stood = false;
                     connections.end().await?;
+                    if locks {
+                        sleep(PAUSE_LOCKED).await;
+                    }
                 }
             }
         }
+    }
+
+    /// Its engine has no snapshots.
+    fn has_to_lock(&self, table: &TableName) -> bool {
+        let looked = self.looked.borrow();
+        looked.iter().any(|looked| looked.name == *table && !has_snapshots(&looked.engine))
     }
 
     /// The snapshot has touched the table, so it looks as it did then.

@@ -19,9 +19,11 @@ mod snapshot;
 
 pub use gate::{Gate, Request, Whereabouts};
 pub use key::behind;
+pub use snapshot::qualified;
 
 use super::fault::{Fault, chain};
 use super::policy::{self, Verdict};
+use super::side::Tables;
 use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{CopyRecord, CopyState, Journal};
@@ -46,12 +48,18 @@ pub struct Copier {
 }
 
 impl Copier {
-    pub fn spawn(system: MysqlSystem, journal: Journal, reporter: Reporter, charsets: Charsets) -> Self {
+    pub fn spawn(
+        system: MysqlSystem,
+        journal: Journal,
+        reporter: Reporter,
+        charsets: Charsets,
+        looked: watch::Receiver<Tables>,
+    ) -> Self {
         let (gate, knocker) = gate::gate();
         let changed = journal.copies_changed();
         let (brought, put_off) = (HashMap::new(), PutOff::default());
         let pace = Pace::default();
-        let worker = Worker { system, journal, reporter, charsets, knocker, changed, brought, put_off, pace };
+        let worker = Worker { system, journal, reporter, charsets, knocker, changed, brought, put_off, pace, looked };
         Self { gate, _task: AbortOnDropHandle::new(tokio::spawn(worker.run())) }
     }
 }
@@ -68,6 +76,7 @@ struct Worker {
     /// Tables that wait after trouble of their own.
     put_off: PutOff,
     pace: Pace,
+    looked: watch::Receiver<Tables>,
 }
 
 /// What ends the work on a table.
@@ -148,6 +157,7 @@ impl Worker {
             let records = self.journal.copies().into_iter().filter(is_ours);
             let records = records.map(|record| self.brought_to(record));
             let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
+            open.retain(|record| self.is_fit(&record.table));
             open.sort_by_key(|record| (self.put_off.had_trouble(&record.table), record.state != CopyState::Running));
             let is_due = |record: &CopyRecord| self.pace.due(record, now).is_none();
             let next = open.iter().find(|record| !self.put_off.waits(&record.table, now) && is_due(record));
@@ -159,7 +169,10 @@ impl Worker {
             }
             let due = open.iter().filter_map(|record| self.pace.due(record, now));
             let earliest = due.chain(self.put_off.earliest(now)).min();
+            let mut looked = self.looked.clone();
+            looked.mark_unchanged();
             tokio::select! {
+                Ok(()) = looked.changed() => {}
                 changed = self.changed.changed() => if changed.is_err() {
                     // The journal is closed, and with it the session soon.
                     std::future::pending::<()>().await;
@@ -167,6 +180,16 @@ impl Worker {
                 () = at(earliest) => {}
             }
         }
+    }
+
+    /// Whether the table can be captured; where it cannot, its copy waits.
+    fn is_fit(&self, table: &TableName) -> bool {
+        let looked = self.looked.borrow();
+        let unfit = looked.iter().find(|looked| looked.name == *table).and_then(|table| table.unfit.as_ref());
+        if let Some(problem) = unfit {
+            self.reporter.copy_waits(table, Some(&format!("the table is halted: {problem}")));
+        }
+        unfit.is_none()
     }
 
     /// The record as it will be once all that was handed over is durable.

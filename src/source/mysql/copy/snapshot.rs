@@ -2,7 +2,8 @@
 //!
 //! MySQL has no snapshot that tells its place, so the table is locked against writers for two statements: whoever wrote to it
 //! before has committed and is in both, whoever writes after is in neither. MariaDB's consistent snapshot tells its place in
-//! the log. Surprise: a snapshot locks nothing, so the table is touched at once, which keeps its shape until the end.
+//! the log. A table whose engine has no snapshots stays locked against writers while a chunk is read. Surprise: a snapshot locks
+//! nothing, so the table is touched at once, which keeps its shape until the end.
 
 use super::gate::Place;
 use crate::config::{Flavour, MysqlSystem};
@@ -21,6 +22,8 @@ pub struct Connections {
     pub reader: Connection,
     pub other: Connection,
     flavour: Flavour,
+    /// The table is locked until the end, because its engine has no snapshots.
+    locked: bool,
 }
 
 impl Connections {
@@ -32,7 +35,21 @@ impl Connections {
         let mut other = Connection::open(&system.endpoint).await?;
         // Writers queue behind a lock that waits.
         other.execute("SET SESSION lock_wait_timeout = 1").await?;
-        Ok(Self { reader, other, flavour: system.flavour })
+        Ok(Self { reader, other, flavour: system.flavour, locked: false })
+    }
+
+    /// The same for a table whose engine has no snapshots: nobody writes to it until [`Self::end`].
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`], and 1044 without the right to lock.
+    pub async fn snapshot_locked(&mut self, table: &TableName) -> Result<Place, Fault> {
+        self.other.execute(&format!("LOCK TABLES {} READ", qualified(table))).await?;
+        self.locked = true;
+        let touch = format!("SELECT 1 FROM {} LIMIT 0", qualified(table));
+        match self.flavour {
+            Flavour::Mysql => self.under_lock(&touch).await,
+            Flavour::Mariadb => self.by_snapshot(&touch).await,
+        }
     }
 
     /// Opens a snapshot on the reader; gives what it sees.
@@ -48,13 +65,15 @@ impl Connections {
                 self.other.execute("UNLOCK TABLES").await?;
                 seen
             }
-            Flavour::Mariadb => {
-                self.reader.execute(BEGIN_MARIADB).await?;
-                let seen = self.told_by_snapshot().await;
-                self.reader.execute(&touch).await?;
-                seen
-            }
+            Flavour::Mariadb => self.by_snapshot(&touch).await,
         }
+    }
+
+    async fn by_snapshot(&mut self, touch: &str) -> Result<Place, Fault> {
+        self.reader.execute(BEGIN_MARIADB).await?;
+        let seen = self.told_by_snapshot().await;
+        self.reader.execute(touch).await?;
+        seen
     }
 
     async fn under_lock(&mut self, touch: &str) -> Result<Place, Fault> {
@@ -85,6 +104,9 @@ impl Connections {
     /// # Errors
     /// Those of the connection.
     pub async fn end(&mut self) -> Result<(), Fault> {
+        if std::mem::take(&mut self.locked) {
+            self.other.execute("UNLOCK TABLES").await?;
+        }
         self.reader.execute("COMMIT").await
     }
 }
