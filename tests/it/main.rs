@@ -25,6 +25,7 @@ mod surprises;
 mod target;
 mod types_page;
 mod unfit_mysql;
+mod unlogged_mysql;
 mod unseen;
 mod unseen_mysql;
 mod verify;

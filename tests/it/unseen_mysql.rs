@@ -213,7 +213,7 @@ fn harms() -> Vec<Harm> {
     ]
 }
 
-async fn copy(door: &Door, table: &str) -> Result<CopyStatus, String> {
+pub async fn copy(door: &Door, table: &str) -> Result<CopyStatus, String> {
     let source = door.source().await?;
     let found = source.tables.into_iter().find(|found| found.schema == "crm" && found.table == table);
     found.and_then(|found| found.copy).ok_or_else(|| format!("{table} has no copy"))

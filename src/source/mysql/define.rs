@@ -26,10 +26,14 @@ impl Stream<'_> {
     pub(super) async fn define(&mut self, definition: &Definition) -> Result<(), Fault> {
         let mut again = BTreeMap::new();
         for (target, effect) in &definition.effects {
+            let meant = self.captured_by(target);
+            for schema in &meant {
+                self.looked.touched(&schema.name);
+                self.side.look_soon();
+            }
             if matches!(effect, Effect::Kept | Effect::Created) {
                 continue;
             }
-            let meant = self.captured_by(target);
             let is_sure = definition.effects.len() == 1 && meant.len() == 1 && is_exact(target);
             for schema in meant {
                 let why = match effect {

@@ -107,6 +107,24 @@ pub fn both() -> &'static str {
     BOTH
 }
 
+/// Everything that the server has committed.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn executed(connection: &mut Connection, flavour: Flavour) -> Result<GtidSet, Fault> {
+    let broken = Fault::Protocol("a broken GTID set");
+    match flavour {
+        Flavour::Mysql => {
+            let row = connection.row("SELECT @@global.gtid_executed").await?;
+            row.some(0)?.parse().map(GtidSet::Mysql).map_err(|_| broken)
+        }
+        Flavour::Mariadb => {
+            let row = connection.row("SELECT @@global.gtid_binlog_pos").await?;
+            row.some(0)?.parse().map(GtidSet::Mariadb).map_err(|_| broken)
+        }
+    }
+}
+
 /// How far the server has written its log: what somebody else can see was written before.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ mod encode;
 mod fault;
 mod history;
 mod identity;
+mod look;
 mod mariadb;
 mod names;
 mod policy;

@@ -11,11 +11,12 @@ use super::dump::{Dump, From};
 use super::fault::Fault;
 use super::history::Sight;
 use super::identity;
+use super::look::Looked;
 use super::names::NameCase;
-use super::side::Side;
+use super::side::{Look, Side};
 use super::start::{self, Started};
 use super::stream::Stream;
-use super::tables::{self, Definitions, ServerTable};
+use super::tables::{Definitions, ServerTable};
 use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{Error, Intake, Journal};
@@ -42,7 +43,9 @@ struct Opened {
     dump: Dump,
     charsets: Charsets,
     names: NameCase,
-    tables: Vec<ServerTable>,
+    look: Look,
+    /// Tables that were described to the journal now.
+    new: HashSet<TableName>,
     checkpoint: MysqlCheckpoint,
     /// Where the dump begins, where that is certain.
     place: Option<LogPlace>,
@@ -53,19 +56,19 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut dump, charsets, names, tables, checkpoint, place } = tokio::select! {
+    let Opened { mut dump, charsets, names, look, new, checkpoint, place } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
     let Context { system, journal, reporter, stop } = context;
-    let side = Side::spawn(system.clone(), reporter.clone(), intake.durable(), tables);
+    let side = Side::spawn(system.clone(), reporter.clone(), intake.durable(), look);
     let mut stream = Stream {
         copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone(), side.looked()),
-        looked: side.looked(),
+        looked: Looked::new(side.looked(), new),
         side,
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),
-        asked: HashSet::new(),
+        asked: asked(journal, system),
         idle_since: None,
         sight: Sight::default(),
         committed: place.unwrap_or_default(),
@@ -102,18 +105,19 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let Started { server, checkpoint, place } = start::find(&mut connection, system, server, known.as_ref()).await?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
     let names = NameCase::of(&mut connection).await?;
-    let tables = tables::configured(&mut connection, system, &mut Definitions::default()).await?;
-    tell_tables(system, reporter, &tables);
-    open_memory_tables(&mut connection, &tables).await?;
+    let look = Look::take(&mut connection, system, &mut Definitions::default()).await?;
+    let tables = &look.tables;
+    tell_tables(system, reporter, tables);
+    open_memory_tables(&mut connection, tables).await?;
     if known.as_ref() != Some(&checkpoint) {
         record(context, intake, &checkpoint).await?;
     }
-    describe_unknown(&mut connection, context, intake, &tables, &charsets).await?;
+    let new = describe_unknown(&mut connection, context, intake, tables, &charsets).await?;
     let (behind, from) = (checkpoint.executed.to_string(), place.as_ref().map(ToString::to_string));
     let begin = place.as_ref().map_or(From::Gtids(&checkpoint.executed), From::Place);
     let dump = Dump::start(connection, system, &server, begin).await?;
     tracing::info!(system = %system.name, behind, from, tables = tables.len(), "streaming");
-    Ok(Opened { dump, charsets, names, tables, checkpoint, place })
+    Ok(Opened { dump, charsets, names, look, new, checkpoint, place })
 }
 
 /// A restart of the server empties them. It logs that, as TRUNCATE, only when somebody opens them; and it has ended our sessions.
@@ -128,22 +132,30 @@ async fn open_memory_tables(connection: &mut Connection, tables: &[ServerTable])
     Ok(())
 }
 
-/// So that a table can be named, printed and subscribed to before its first change.
+/// Tables of which another copy is asked for that has not begun yet.
+fn asked(journal: &Journal, system: &MysqlSystem) -> HashSet<TableName> {
+    let ours = journal.copies().into_iter().filter(|copy| copy.system == system.name && copy.anew);
+    ours.map(|copy| copy.table).collect()
+}
+
+/// So that a table can be named, printed and subscribed to before its first change. Gives those that were unknown.
 async fn describe_unknown(
     connection: &mut Connection,
     context: &Context,
     intake: &mut Intake,
     tables: &[ServerTable],
     charsets: &Charsets,
-) -> Result<(), Fault> {
+) -> Result<HashSet<TableName>, Fault> {
+    let mut new = HashSet::new();
     let captured = captured(&context.journal, &context.system);
     for table in tables.iter().filter(|table| table.unfit.is_none() && !captured.contains(&table.name)) {
         if let Some(described) = catalogue::describe(connection, &table.name).await? {
             let shape = described.shape(&table.name, charsets);
             intake.describe(&shape.map_err(|why| catalogue::unreadable(&table.name, &why))?).await?;
+            new.insert(table.name.clone());
         }
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Durable when this returns.

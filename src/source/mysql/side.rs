@@ -11,6 +11,7 @@ use super::session::tell_tables;
 use super::tables::{self, Definitions, ServerTable};
 use crate::config::MysqlSystem;
 use crate::model::checkpoint::Checkpoint;
+use crate::model::gtid::GtidSet;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Lsn};
 use crate::source::status::Reporter;
@@ -18,8 +19,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 const POLL: Duration = Duration::from_secs(2);
@@ -31,12 +32,34 @@ const RECONNECT: Duration = Duration::from_secs(2);
 pub struct Side {
     questions: mpsc::Sender<Question>,
     answer_max: Duration,
-    looked: watch::Receiver<Tables>,
+    looked: watch::Receiver<Arc<Look>>,
+    soon: Arc<Notify>,
     task: AbortOnDropHandle<Fault>,
 }
 
-/// The configured tables as of the last look.
-pub type Tables = Arc<[ServerTable]>;
+/// The configured tables as they were between `at` and the end of the log then.
+#[derive(Debug)]
+pub struct Look {
+    pub at: Instant,
+    pub tables: Vec<ServerTable>,
+    pub executed: GtidSet,
+    pub end: LogPlace,
+}
+
+impl Look {
+    /// # Errors
+    /// Those of the connection.
+    pub async fn take(
+        connection: &mut Connection,
+        system: &MysqlSystem,
+        definitions: &mut Definitions,
+    ) -> Result<Self, Fault> {
+        let at = Instant::now();
+        let tables = tables::configured(connection, system, definitions).await?;
+        let end = identity::written_to(connection, system.flavour).await?;
+        Ok(Self { at, tables, executed: identity::executed(connection, system.flavour).await?, end })
+    }
+}
 
 struct Question {
     table: TableName,
@@ -50,7 +73,8 @@ struct Watch {
     durable: watch::Receiver<Option<Checkpoint>>,
     /// Where each file begins on one line of bytes, so that places can be measured.
     files: BTreeMap<String, u64>,
-    tables: watch::Sender<Tables>,
+    look: watch::Sender<Arc<Look>>,
+    soon: Arc<Notify>,
     definitions: Definitions,
 }
 
@@ -59,14 +83,23 @@ impl Side {
         system: MysqlSystem,
         reporter: Reporter,
         durable: watch::Receiver<Option<Checkpoint>>,
-        tables: Vec<ServerTable>,
+        look: Look,
     ) -> Self {
         let (questions, asked) = mpsc::channel(1);
         let answer_max = system.endpoint.silence_max;
-        let (tables, looked) = watch::channel(tables.into());
-        let watch =
-            Watch { system, reporter, durable, files: BTreeMap::new(), tables, definitions: Definitions::default() };
-        Self { questions, answer_max, looked, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
+        let (look, looked) = watch::channel(Arc::new(look));
+        let soon = Arc::new(Notify::new());
+        let heard = Arc::clone(&soon);
+        let watch = Watch {
+            system,
+            reporter,
+            durable,
+            files: BTreeMap::new(),
+            look,
+            soon: heard,
+            definitions: Definitions::default(),
+        };
+        Self { questions, answer_max, looked, soon, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
 
     /// Waits until the task has ended, which only a bug makes it do. Cancel-safe.
@@ -75,8 +108,13 @@ impl Side {
     }
 
     /// The configured tables, as they were looked at last.
-    pub fn looked(&self) -> watch::Receiver<Tables> {
+    pub fn looked(&self) -> watch::Receiver<Arc<Look>> {
         self.looked.clone()
+    }
+
+    /// Has the tables looked at now.
+    pub fn look_soon(&self) {
+        self.soon.notify_one();
     }
 
     /// The table as the catalogue has it now; `None` when it is gone.
@@ -133,6 +171,7 @@ impl Watch {
                     // The journal is closed, and with it the session soon.
                     Err(_) => std::future::pending::<()>().await,
                 },
+                () = self.soon.notified() => self.look_at_tables(&mut connection).await?,
                 _ = poll.tick() => {
                     self.look_at_log(&mut connection).await?;
                     polls = polls.wrapping_add(1);
@@ -174,12 +213,12 @@ impl Watch {
     }
 
     async fn look_at_tables(&mut self, connection: &mut Connection) -> Result<(), Fault> {
-        let tables: Tables = tables::configured(connection, &self.system, &mut self.definitions).await?.into();
-        let changed = self.tables.send_if_modified(|known| std::mem::replace(known, Arc::clone(&tables)) != tables);
-        if changed {
-            tracing::info!(system = %self.system.name, tables = tables.len(), "the configured tables have changed");
-            tell_tables(&self.system, &self.reporter, &tables);
+        let look = Look::take(connection, &self.system, &mut self.definitions).await?;
+        if look.tables != self.look.borrow().tables {
+            tracing::info!(system = %self.system.name, tables = look.tables.len(), "the configured tables have changed");
+            tell_tables(&self.system, &self.reporter, &look.tables);
         }
+        self.look.send_replace(Arc::new(look));
         Ok(())
     }
 }

@@ -12,8 +12,9 @@ use super::encode::TablePlan;
 use super::fault::Fault;
 use super::history::Sight;
 use super::identity::halt;
+use super::look::Looked;
 use super::names::NameCase;
-use super::side::{Side, Tables};
+use super::side::Side;
 use crate::config::{Flavour, MysqlSystem};
 use crate::decode::mysql::mariadb::Disguised;
 use crate::decode::mysql::table_map::{Column, TableMap};
@@ -31,7 +32,6 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 /// What holds nothing to journal is recorded this often at most.
@@ -45,7 +45,7 @@ pub struct Stream<'a> {
     pub charsets: Charsets,
     pub names: NameCase,
     pub side: Side,
-    pub looked: watch::Receiver<Tables>,
+    pub looked: Looked,
     pub copier: Copier,
     pub reporter: Reporter,
     pub checkpoint: MysqlCheckpoint,
@@ -66,11 +66,13 @@ impl Stream<'_> {
     /// Always; every [`Fault`] can end a stream.
     pub async fn run(&mut self, dump: &mut Dump) -> Result<Infallible, Fault> {
         loop {
+            self.compare_look(dump.end()).await?;
             let idle = self.idle_since.filter(|_| !self.assembly.in_transaction()).map(|since| since + IDLE_EVERY);
             tokio::select! {
                 logged = dump.next() => self.take(dump, &logged?).await?,
                 fault = self.side.failed() => return Err(fault),
                 request = self.copier.gate.next() => self.hear(dump, request).await?,
+                () = self.looked.changed() => {}
                 () = at(idle) => self.record_idle(dump).await?,
             }
         }
@@ -165,6 +167,9 @@ impl Stream<'_> {
             self.assembly.table(table_id, body, Captured::No);
             return Ok(());
         }
+        if self.schema(&name).is_none() {
+            self.looked.is_new(&name);
+        }
         let schema = self.intake.describe(&shape).await?;
         let plan = TablePlan::new(schema, &map, kinds);
         self.assembly.table(table_id, body, Captured::As(Box::new(Table::new(map, plan))));
@@ -179,7 +184,7 @@ impl Stream<'_> {
             .current_schemas()
             .iter()
             .any(|schema| schema.system == self.system.name && schema.has_shape(shape));
-        let looked = self.looked.borrow().iter().find(|table| table.name == *name).cloned();
+        let looked = self.looked.table(name);
         let found = match looked {
             Some(looked) if is_known => Some(looked),
             _ => self.side.describe(name.clone()).await?.map(|(_, table)| table),
@@ -294,6 +299,7 @@ impl Stream<'_> {
                     self.advance_to(dump);
                     if progress.step.anew {
                         self.asked.remove(&progress.step.table);
+                        self.looked.kept(&progress.step.table);
                     }
                     self.intake.commit(self.copy_step(progress, schema, changes)).await?;
                     unfinished = false;

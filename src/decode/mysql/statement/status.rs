@@ -50,8 +50,8 @@ pub struct Status {
     pub sql_mode: Option<SqlMode>,
     /// A collation's number. Its character set is the client's.
     pub client_collation: Option<u16>,
-    /// MySQL: all databases of tables that the statement may have changed, through triggers, views and functions too; but for
-    /// what foreign keys did. Seen in the log of 9.7 for each of these.
+    /// MySQL: all databases of tables that the statement may have changed, through triggers, views and functions too. Of a
+    /// table that foreign keys refer to it does not say. Seen in the log of 9.7 for each of these.
     pub databases: Option<Vec<String>>,
 }
 

@@ -5,7 +5,7 @@ use super::key::{self, Key};
 use super::snapshot::Connections;
 use super::{Trouble, Worker};
 use crate::config::Flavour;
-use crate::journal::{CHUNK_BYTES_MAX, CopyProgress, CopyRecord, CopyState};
+use crate::journal::{CHUNK_BYTES_MAX, CatalogueEntry, CopyProgress, CopyRecord, CopyState};
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::TableName;
 use crate::model::schema::{SchemaId, TableSchema, TableShape};
@@ -14,7 +14,8 @@ use crate::source::mysql::connection::literal;
 use crate::source::mysql::define::{BY_STATEMENT, MOVED};
 use crate::source::mysql::encode::ChunkEncoder;
 use crate::source::mysql::fault::Fault;
-use crate::source::mysql::tables::has_snapshots;
+use crate::source::mysql::look::Entry;
+use crate::source::mysql::tables::{self, has_snapshots};
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value};
@@ -44,6 +45,8 @@ struct Standing {
     key: Key,
     rows_estimate: u64,
     schema: Arc<TableSchema>,
+    /// What the catalogue says of the table.
+    entry: Entry,
 }
 
 /// What one chunk read.
@@ -138,7 +141,7 @@ impl Worker {
     /// Its engine has no snapshots.
     fn has_to_lock(&self, table: &TableName) -> bool {
         let looked = self.looked.borrow();
-        looked.iter().any(|looked| looked.name == *table && !has_snapshots(&looked.engine))
+        looked.tables.iter().any(|looked| looked.name == *table && !has_snapshots(&looked.engine))
     }
 
     /// The snapshot has touched the table, so it looks as it did then.
@@ -154,9 +157,12 @@ impl Worker {
             literal(&table.table)
         );
         let rows_estimate = connections.other.row(&sql).await?.number(0)?;
+        let table = tables::one(&mut connections.reader, table).await?;
+        let table = table.ok_or_else(|| Trouble::Table(format!("{} is not on the server", record.table)))?;
+        let entry = Entry::of(&table);
         let key = Key::new(&shape, &described.primary_key);
         let schema = self.knocker.describe(shape.clone()).await?;
-        Ok(Standing { shape, key, rows_estimate, schema })
+        Ok(Standing { shape, key, rows_estimate, schema, entry })
     }
 
     /// Whether what was read so far is of no use: nothing was, the key is another, or there is none to go on behind.
@@ -203,6 +209,12 @@ impl Worker {
             ..record
         };
         tracing::info!(system = %self.system.name, table = %begun.table, copy, rows_estimate, anew, "copying");
+        if anew {
+            // What is found from now on to be another, another copy has to follow.
+            let (table, said) = (begun.table.clone(), Some(standing.entry.encode()));
+            let kept = vec![CatalogueEntry { table, said, copy_again: None }];
+            self.journal.keep_catalogue(&self.system.name, kept).await.map_err(Fault::from)?;
+        }
         self.commit(&begun, CopyPhase::Begin, standing.schema.id, 0).await?;
         Ok(begun)
     }

@@ -23,7 +23,7 @@ pub use snapshot::qualified;
 
 use super::fault::{Fault, chain};
 use super::policy::{self, Verdict};
-use super::side::Tables;
+use super::side::Look;
 use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{CopyRecord, CopyState, Journal};
@@ -34,6 +34,7 @@ use gate::{Gone, Knocker};
 use pace::Pace;
 use snapshot::Connections;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -53,7 +54,7 @@ impl Copier {
         journal: Journal,
         reporter: Reporter,
         charsets: Charsets,
-        looked: watch::Receiver<Tables>,
+        looked: watch::Receiver<Arc<Look>>,
     ) -> Self {
         let (gate, knocker) = gate::gate();
         let changed = journal.copies_changed();
@@ -76,7 +77,7 @@ struct Worker {
     /// Tables that wait after trouble of their own.
     put_off: PutOff,
     pace: Pace,
-    looked: watch::Receiver<Tables>,
+    looked: watch::Receiver<Arc<Look>>,
 }
 
 /// What ends the work on a table.
@@ -185,7 +186,7 @@ impl Worker {
     /// Whether the table can be captured; where it cannot, its copy waits.
     fn is_fit(&self, table: &TableName) -> bool {
         let looked = self.looked.borrow();
-        let unfit = looked.iter().find(|looked| looked.name == *table).and_then(|table| table.unfit.as_ref());
+        let unfit = looked.tables.iter().find(|looked| looked.name == *table).and_then(|table| table.unfit.as_ref());
         if let Some(problem) = unfit {
             self.reporter.copy_waits(table, Some(&format!("the table is halted: {problem}")));
         }
