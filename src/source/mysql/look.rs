@@ -36,16 +36,30 @@ pub struct Entry {
     /// It could not be captured.
     #[prost(bool, tag = "4")]
     pub unfit: bool,
+    /// As [`ServerTable::columns`].
+    #[prost(string, repeated, tag = "5")]
+    pub columns: Vec<String>,
 }
 
 impl Entry {
     pub fn of(table: &ServerTable) -> Self {
-        let ServerTable { made, engine, kind, unfit, .. } = table;
-        Self { made: made.clone(), engine: engine.clone(), versioned: *kind == Kind::Versioned, unfit: unfit.is_some() }
+        let ServerTable { made, engine, kind, unfit, columns, .. } = table;
+        Self {
+            made: made.clone(),
+            engine: engine.clone(),
+            versioned: *kind == Kind::Versioned,
+            unfit: unfit.is_some(),
+            columns: columns.clone(),
+        }
     }
 
     pub fn encode(&self) -> Vec<u8> {
         [&[VERSION], &self.encode_to_vec()[..]].concat()
+    }
+
+    /// What no statement changes that keeps rows and values.
+    fn has_values_of(&self, other: &Self) -> bool {
+        self.versioned == other.versioned && self.columns == other.columns
     }
 
     /// `None`: of a version that is not known.
@@ -106,7 +120,7 @@ impl Looked {
             None if !is_known || self.new.contains(name) => None,
             None => Some(NOTHING_KEPT),
             Some(before) if before.unfit => Some(UNFIT_BEFORE),
-            Some(before) if self.touched.contains_key(name) && before.versioned == now.versioned => None,
+            Some(before) if self.touched.contains_key(name) && before.has_values_of(now) => None,
             Some(_) => Some(UNLOGGED),
         }
     }
@@ -154,8 +168,14 @@ mod tests {
 
     #[test]
     fn an_entry_is_what_it_always_was() {
-        let entry = Entry { made: "2026".into(), engine: "INNODB".into(), versioned: true, unfit: true };
-        assert_eq!(entry.encode(), b"\x01\x0a\x042026\x12\x06INNODB\x18\x01\x20\x01");
+        let entry = Entry {
+            made: "2026".into(),
+            engine: "INNODB".into(),
+            versioned: true,
+            unfit: true,
+            columns: vec!["id|int".into()],
+        };
+        assert_eq!(entry.encode(), b"\x01\x0a\x042026\x12\x06INNODB\x18\x01\x20\x01\x2a\x06id|int");
         assert_eq!(Entry::decode(&entry.encode()), Some(entry));
         assert_eq!((Entry::decode(b"\x02"), Entry::decode(b"")), (None, None));
     }

@@ -44,6 +44,7 @@ struct Opened {
     charsets: Charsets,
     names: NameCase,
     look: Look,
+    definitions: Definitions,
     /// Tables that were described to the journal now.
     new: HashSet<TableName>,
     checkpoint: MysqlCheckpoint,
@@ -56,12 +57,12 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut dump, charsets, names, look, new, checkpoint, place } = tokio::select! {
+    let Opened { mut dump, charsets, names, look, definitions, new, checkpoint, place } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
     let Context { system, journal, reporter, stop } = context;
-    let side = Side::spawn(system.clone(), reporter.clone(), intake.durable(), look);
+    let side = Side::spawn(system.clone(), reporter.clone(), intake.durable(), look, definitions);
     let mut stream = Stream {
         copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone(), side.looked()),
         looked: Looked::new(side.looked(), new),
@@ -105,7 +106,8 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let Started { server, checkpoint, place } = start::find(&mut connection, system, server, known.as_ref()).await?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
     let names = NameCase::of(&mut connection).await?;
-    let look = Look::take(&mut connection, system, &mut Definitions::default()).await?;
+    let mut definitions = Definitions::default();
+    let look = Look::take(&mut connection, system, &mut definitions).await?;
     let tables = &look.tables;
     tell_tables(system, reporter, tables);
     open_memory_tables(&mut connection, tables).await?;
@@ -117,7 +119,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let begin = place.as_ref().map_or(From::Gtids(&checkpoint.executed), From::Place);
     let dump = Dump::start(connection, system, &server, begin).await?;
     tracing::info!(system = %system.name, behind, from, tables = tables.len(), "streaming");
-    Ok(Opened { dump, charsets, names, look, new, checkpoint, place })
+    Ok(Opened { dump, charsets, names, look, definitions, new, checkpoint, place })
 }
 
 /// A restart of the server empties them. It logs that, as TRUNCATE, only when somebody opens them; and it has ended our sessions.

@@ -84,21 +84,14 @@ impl Side {
         reporter: Reporter,
         durable: watch::Receiver<Option<Checkpoint>>,
         look: Look,
+        definitions: Definitions,
     ) -> Self {
         let (questions, asked) = mpsc::channel(1);
         let answer_max = system.endpoint.silence_max;
         let (look, looked) = watch::channel(Arc::new(look));
         let soon = Arc::new(Notify::new());
         let heard = Arc::clone(&soon);
-        let watch = Watch {
-            system,
-            reporter,
-            durable,
-            files: BTreeMap::new(),
-            look,
-            soon: heard,
-            definitions: Definitions::default(),
-        };
+        let watch = Watch { system, reporter, durable, files: BTreeMap::new(), look, soon: heard, definitions };
         Self { questions, answer_max, looked, soon, task: AbortOnDropHandle::new(tokio::spawn(watch.run(asked))) }
     }
 

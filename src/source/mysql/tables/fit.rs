@@ -7,7 +7,7 @@ use super::{Kind, ServerTable};
 use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
-use crate::source::mysql::connection::Connection;
+use crate::source::mysql::connection::{Connection, literal};
 use crate::source::mysql::copy::qualified;
 use crate::source::mysql::fault::Fault;
 use std::collections::{HashMap, HashSet};
@@ -35,7 +35,15 @@ pub struct Surroundings {
 
 /// What was read of tables' definitions, as long as they were not made or altered again.
 #[derive(Default)]
-pub struct Definitions(HashMap<TableName, (String, Option<Cascade>)>);
+pub struct Definitions(HashMap<TableName, Definition>);
+
+#[derive(Clone)]
+struct Definition {
+    /// As of which it was read.
+    made: String,
+    columns: Vec<String>,
+    cascade: Option<Cascade>,
+}
 
 /// A foreign key that changes the table's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,24 +54,47 @@ enum Cascade {
 }
 
 impl Definitions {
-    /// By SHOW CREATE TABLE: MariaDB hides foreign keys in its catalogue from those who may only read the table.
-    async fn cascade(&mut self, connection: &mut Connection, table: &ServerTable) -> Result<Option<Cascade>, Fault> {
-        if let Some((made, cascade)) = self.0.get(&table.name)
-            && *made == table.made
-            && !made.is_empty()
+    async fn of(
+        &mut self,
+        connection: &mut Connection,
+        table: &ServerTable,
+        cascades_unlogged: bool,
+    ) -> Result<Definition, Fault> {
+        if let Some(known) = self.0.get(&table.name)
+            && known.made == table.made
+            && !known.made.is_empty()
         {
-            return Ok(cascade.clone());
+            return Ok(known.clone());
         }
-        let cascade = match connection.rows(&format!("SHOW CREATE TABLE {}", qualified(&table.name))).await {
-            Ok(rows) => match rows.first().and_then(|row| row.text(1)) {
-                Some(made) => cascade(made),
-                None => Some(Cascade::Unknown("an empty answer".to_owned())),
-            },
-            Err(fault @ Fault::Server { .. }) => Some(Cascade::Unknown(fault.to_string())),
-            Err(fault) => return Err(fault),
-        };
-        self.0.insert(table.name.clone(), (table.made.clone(), cascade.clone()));
-        Ok(cascade)
+        let columns = columns(connection, &table.name).await?;
+        let cascade = if cascades_unlogged { shown_cascade(connection, &table.name).await? } else { None };
+        let definition = Definition { made: table.made.clone(), columns, cascade };
+        self.0.insert(table.name.clone(), definition.clone());
+        Ok(definition)
+    }
+}
+
+/// Everything that says what a column's values are. A key that is not the primary one says nothing of them.
+async fn columns(connection: &mut Connection, table: &TableName) -> Result<Vec<String>, Fault> {
+    let sql = format!(
+        "SELECT CONCAT_WS('|', column_name, column_type, COALESCE(collation_name, ''), is_nullable, IF(column_key = 'PRI', 'PRI', ''), \
+         extra, COALESCE(generation_expression, '')) FROM information_schema.columns \
+         WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position",
+        literal(&table.schema),
+        literal(&table.table)
+    );
+    connection.rows(&sql).await?.iter().map(|row| row.some(0).map(str::to_owned)).collect()
+}
+
+/// By SHOW CREATE TABLE: MariaDB hides foreign keys in its catalogue from those who may only read the table.
+async fn shown_cascade(connection: &mut Connection, table: &TableName) -> Result<Option<Cascade>, Fault> {
+    match connection.rows(&format!("SHOW CREATE TABLE {}", qualified(table))).await {
+        Ok(rows) => Ok(match rows.first().and_then(|row| row.text(1)) {
+            Some(made) => cascade(made),
+            None => Some(Cascade::Unknown("an empty answer".to_owned())),
+        }),
+        Err(fault @ Fault::Server { .. }) => Ok(Some(Cascade::Unknown(fault.to_string()))),
+        Err(fault) => Err(fault),
     }
 }
 
@@ -110,11 +141,12 @@ impl Surroundings {
         table: ServerTable,
     ) -> Result<ServerTable, Fault> {
         let mut unfit = self.unfit(&table);
-        if unfit.is_none() && self.cascades_unlogged && has_snapshots(&table.engine) {
-            let cascade = definitions.cascade(connection, &table).await?;
-            unfit = cascade.map(|cascade| Problem::new(code::CASCADE_UNLOGGED, cascade.of(&table.name)));
+        let looks_for_cascades = self.cascades_unlogged && has_snapshots(&table.engine);
+        let Definition { columns, cascade, .. } = definitions.of(connection, &table, looks_for_cascades).await?;
+        if let (None, Some(cascade)) = (&unfit, cascade) {
+            unfit = Some(Problem::new(code::CASCADE_UNLOGGED, cascade.of(&table.name)));
         }
-        Ok(ServerTable { unfit, ..table })
+        Ok(ServerTable { columns, unfit, ..table })
     }
 
     fn unfit(&self, table: &ServerTable) -> Option<Problem> {

@@ -25,6 +25,8 @@ pub struct ServerTable {
     pub engine: String,
     /// When it was made or last altered, as the server's text. Empty where its engine does not say.
     pub made: String,
+    /// Each column's definition but for its default, in their order.
+    pub columns: Vec<String>,
     /// Why it cannot be captured.
     pub unfit: Option<Problem>,
 }
@@ -106,7 +108,15 @@ async fn read(connection: &mut Connection, sql: &str, keyed: &HashSet<TableName>
             _ => Kind::Base,
         };
         let (engine, made) = (row.some(3)?.to_ascii_uppercase(), row.some(4)?.to_owned());
-        tables.push(ServerTable { has_key: keyed.contains(&name), name, kind, engine, made, unfit: None });
+        tables.push(ServerTable {
+            has_key: keyed.contains(&name),
+            name,
+            kind,
+            engine,
+            made,
+            columns: Vec::new(),
+            unfit: None,
+        });
     }
     Ok(tables)
 }
