@@ -19,6 +19,7 @@ mod python_client;
 mod random_values;
 mod rehearsal;
 mod restores;
+mod sessions;
 mod size;
 mod snapshot;
 mod surprises;

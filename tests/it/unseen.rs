@@ -516,3 +516,23 @@ async fn a_table_without_identity_is_not_called_ready_once_it_was_updated() {
     ready(&door, &["bare"], WITHIN).await;
     assert_same(&source, &warehouse, &["bare"]).await;
 }
+
+/// Nobody is to take for current what nothing changes any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_gone_is_not_called_ready_and_one_that_comes_back_is_copied() {
+    let (source, warehouse) = (Postgres::start().await, Postgres::start_another().await);
+    source.execute_as_owner("CREATE TABLE brief (id int PRIMARY KEY); INSERT INTO brief VALUES (1)").await;
+    let tailwater = Tailwater::start(warehouse::setup(&source, &warehouse)).await;
+    let door = tailwater.door();
+    ready(&door, &["brief"], WITHIN).await;
+    source.execute_as_owner("DROP TABLE brief").await;
+    eventually("the target's table is shown as halted", WITHIN, async || {
+        let shown = warehouse::table(&door, "brief").await?;
+        holds(shown.halt.as_ref().is_some_and(|halt| halt.code == "TW-SRC-038"), || format!("{shown:?}"))
+    })
+    .await;
+    source.execute_as_owner("CREATE TABLE brief (id int PRIMARY KEY); INSERT INTO brief VALUES (2)").await;
+    ready(&door, &["brief"], WITHIN).await;
+    passed(&source, &door, WITHIN).await;
+    assert_same(&source, &warehouse, &["brief"]).await;
+}

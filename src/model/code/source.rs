@@ -225,4 +225,10 @@ codes! {
         evidence: "SELECT n_tup_upd, n_tup_del FROM pg_stat_user_tables; SELECT relreplident FROM pg_class;",
         next: "Give the table a primary key, or ALTER TABLE <table> REPLICA IDENTITY FULL: it is then copied again by itself. Or take another copy: tailwater resync.",
     }
+    TABLE_GONE = "TW-SRC-038" {
+        what: "a target has a table that its source no longer captures",
+        why: "The table was dropped or renamed at the source, or the config leaves it out now. The target keeps the rows that it has; nothing changes them any more.",
+        evidence: "tailwater status lists the source's tables.",
+        next: "Nothing, if that was meant: drop the table at the target and leave it out of the target's `tables`. If it comes back, it is copied again by itself.",
+    }
 }

@@ -18,9 +18,13 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 const PACKET_BYTES_MAX: usize = 1 << 30;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// MariaDB has no variable for the metadata of prepared statements, MySQL none for others of this list: only what both know.
+/// What the server has for every new session must not reach ours: rows cut short, statements ended, transactions left open or
+/// chained. Within `/*M!` what only MariaDB has, within the other what only MySQL has (MariaDB passes over its versions).
 const SETTINGS: &str = "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, lock_wait_timeout = 5, wait_timeout = 28800, \
-     net_write_timeout = 28800, net_read_timeout = 28800";
+     net_write_timeout = 28800, net_read_timeout = 28800, autocommit = 1, completion_type = 0, sql_select_limit = 18446744073709551615, \
+     sql_big_selects = 1, sql_safe_updates = 0 \
+     /*M!100300 , max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0 */ \
+     /*!50708 , max_execution_time = 0 */";
 
 /// `host:port`, or the socket's path.
 pub fn address(endpoint: &MysqlEndpoint) -> String {

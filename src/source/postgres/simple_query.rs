@@ -107,6 +107,10 @@ impl Row {
     }
 }
 
+/// Since 17; older servers refuse a login that asks for it.
+const NO_TRANSACTION_TIMEOUT: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
+     WHERE name = 'transaction_timeout' AND setting <> '0'";
+
 impl Connection {
     /// Connects and logs in.
     ///
@@ -118,7 +122,9 @@ impl Connection {
         let (read, mut write) = tokio::io::split(transport.stream);
         let mut frames = Frames::new(read, endpoint.silence_max);
         startup::log_in(&mut frames, &mut write, endpoint, purpose, security).await?;
-        Ok(Self { frames, write })
+        let mut connection = Self { frames, write };
+        connection.query(NO_TRANSACTION_TIMEOUT).await?;
+        Ok(connection)
     }
 
     /// The rows of one statement, or of several together.

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 /// DESIGN §6: every session that reads values has the same. All may be set by any user.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("client_encoding", "UTF8"),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
@@ -31,6 +31,10 @@ const SETTINGS: [(&str, &str); 12] = [
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
     ("idle_session_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    // Forms of values that a role may have set.
+    ("xmlbinary", "base64"),
+    ("array_nulls", "on"),
 ];
 
 /// What is known of the transport.

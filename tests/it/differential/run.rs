@@ -156,7 +156,7 @@ impl Run {
         for sql in statements {
             // Later ones put back what earlier ones took away.
             went &= client.batch_execute(sql).await.is_ok();
-            if !together && self.rng.one_in(40) {
+            if !together && self.rng.one_in(150) {
                 sleep(PAUSE).await;
             }
         }
