@@ -95,10 +95,17 @@ pub async fn difference(source: &Postgres, warehouse: &Postgres, table: &str) ->
         quoted(table)
     );
     let columns: Vec<_> = source.rows(&columns).await.into_iter().flatten().flatten().collect();
-    let columns: Vec<_> = columns.iter().map(|column| format!("{}::text", quoted(column))).collect();
-    let columns = columns.join(", ");
-    let here = bag(source, &format!("SELECT {columns} FROM public.{}", quoted(table))).await;
-    let there = bag(warehouse, &format!("SELECT {columns} FROM {SCHEMA}.{}", quoted(table))).await;
+    let known = format!(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = '{SCHEMA}' AND table_name = '{table}'"
+    );
+    let known: Vec<_> = warehouse.rows(&known).await.into_iter().flatten().flatten().collect();
+    let text = |column: &String| format!("{}::text", quoted(column));
+    let here: Vec<_> = columns.iter().map(text).collect();
+    // A column that was added without values comes with the first change after it.
+    let there: Vec<_> =
+        columns.iter().map(|column| if known.contains(column) { text(column) } else { "NULL".to_owned() }).collect();
+    let here = bag(source, &format!("SELECT {} FROM public.{}", here.join(", "), quoted(table))).await;
+    let there = bag(warehouse, &format!("SELECT {} FROM {SCHEMA}.{}", there.join(", "), quoted(table))).await;
     let differing: Vec<_> = here.keys().chain(there.keys()).filter(|row| here.get(*row) != there.get(*row)).collect();
     if differing.is_empty() {
         return None;

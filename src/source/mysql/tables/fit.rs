@@ -41,6 +41,8 @@ pub struct Definitions(HashMap<TableName, Definition>);
 struct Definition {
     /// As of which it was read.
     made: String,
+    /// Read in a later second than that: whatever alters the table afterwards is told by another time.
+    settled: bool,
     columns: Vec<String>,
     cascade: Option<Cascade>,
 }
@@ -62,28 +64,35 @@ impl Definitions {
     ) -> Result<Definition, Fault> {
         if let Some(known) = self.0.get(&table.name)
             && known.made == table.made
-            && !known.made.is_empty()
+            && known.settled
         {
             return Ok(known.clone());
         }
-        let columns = columns(connection, &table.name).await?;
+        let (now, columns) = columns(connection, &table.name).await?;
+        let settled = !table.made.is_empty() && table.made < now;
         let cascade = if cascades_unlogged { shown_cascade(connection, &table.name).await? } else { None };
-        let definition = Definition { made: table.made.clone(), columns, cascade };
+        let definition = Definition { made: table.made.clone(), settled, columns, cascade };
         self.0.insert(table.name.clone(), definition.clone());
         Ok(definition)
     }
 }
 
-/// Everything that says what a column's values are. A key that is not the primary one says nothing of them.
-async fn columns(connection: &mut Connection, table: &TableName) -> Result<Vec<String>, Fault> {
+/// When they were read, as the server's text, and everything that says what each column's values are. A key that is not the
+/// primary one says nothing of them.
+async fn columns(connection: &mut Connection, table: &TableName) -> Result<(String, Vec<String>), Fault> {
     let sql = format!(
-        "SELECT CONCAT_WS('|', column_name, column_type, COALESCE(collation_name, ''), is_nullable, IF(column_key = 'PRI', 'PRI', ''), \
+        "SELECT NOW(), CONCAT_WS('|', column_name, column_type, COALESCE(collation_name, ''), is_nullable, IF(column_key = 'PRI', 'PRI', ''), \
          extra, COALESCE(generation_expression, '')) FROM information_schema.columns \
          WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position",
         literal(&table.schema),
         literal(&table.table)
     );
-    connection.rows(&sql).await?.iter().map(|row| row.some(0).map(str::to_owned)).collect()
+    let (mut now, mut columns) = (String::new(), Vec::new());
+    for row in connection.rows(&sql).await? {
+        row.some(0)?.clone_into(&mut now);
+        columns.push(row.some(1)?.to_owned());
+    }
+    Ok((now, columns))
 }
 
 /// By SHOW CREATE TABLE: MariaDB hides foreign keys in its catalogue from those who may only read the table.
