@@ -56,8 +56,10 @@ pub async fn apply(
     let mut turns: Vec<_> = refusals.problems().map(|(table, _)| table).collect();
     let untried = changes.without(&turns);
     let sql = untried.statements().join(" ");
-    tracing::info!(sql, "setting publications");
     let mut changed = !untried.is_empty();
+    if changed {
+        tracing::info!(sql, "setting publications");
+    }
     if let Err(error) = run(connection, &sql).await? {
         if is_set_up && is_forbidden(&error) {
             return Err(Fault::Halt(forbidden(&error, &sql)));
