@@ -2,6 +2,8 @@
 
 use super::ddl::{Make, fresh};
 use super::dml::{self, KEYS};
+use super::world::Table;
+use crate::harness::rng::Rng;
 
 pub const KINDS: &[(&str, Make)] = &[
     ("partition made", |rng, t| {
@@ -16,26 +18,13 @@ pub const KINDS: &[(&str, Make)] = &[
             format!("ALTER TABLE public.{part} SET LOGGED"),
         ])
     }),
-    ("partition attached", |rng, t| {
-        let (name, part, number) = (&t.name, fresh(rng), 3 + rng.below(7));
-        let id = number * KEYS / 10 + rng.below(KEYS / 10);
-        Some(vec![
-            format!("CREATE TABLE public.{part} (LIKE public.{name} INCLUDING ALL)"),
-            format!("INSERT INTO public.{part} (id) VALUES ({id})"),
-            format!("ALTER TABLE public.{name} ATTACH PARTITION public.{part} {}", bounds(number)),
-        ])
-    }),
+    ("partition attached", |rng, t| Some(attached(rng, t).1)),
     ("partition attached for a while", |rng, t| {
-        let (name, part, number) = (&t.name, fresh(rng), 3 + rng.below(7));
-        let id = number * KEYS / 10 + rng.below(KEYS / 10);
-        Some(vec![
-            format!("CREATE TABLE public.{part} (LIKE public.{name} INCLUDING ALL)"),
-            format!("INSERT INTO public.{part} (id) VALUES ({id})"),
-            format!("ALTER TABLE public.{name} ATTACH PARTITION public.{part} {}", bounds(number)),
-            dml::statement(rng, t),
-            format!("ALTER TABLE public.{name} DETACH PARTITION public.{part}"),
-            format!("DROP TABLE public.{part}"),
-        ])
+        let (part, mut statements) = attached(rng, t);
+        statements.push(dml::statement(rng, t));
+        statements.push(format!("ALTER TABLE public.{} DETACH PARTITION public.{part}", t.name));
+        statements.push(format!("DROP TABLE public.{part}"));
+        Some(statements)
     }),
     ("partition detached", |rng, t| {
         Some(vec![format!("ALTER TABLE public.{} DETACH PARTITION {}", t.name, t.partition(rng)?)])
@@ -85,6 +74,18 @@ pub const KINDS: &[(&str, Make)] = &[
         ])
     }),
 ];
+
+/// A table with a row of its own, attached; its name, and the statements.
+fn attached(rng: &mut Rng, t: &Table) -> (String, Vec<String>) {
+    let (name, part, number) = (&t.name, fresh(rng), 3 + rng.below(7));
+    let id = number * KEYS / 10 + rng.below(KEYS / 10);
+    let statements = vec![
+        format!("CREATE TABLE public.{part} (LIKE public.{name} INCLUDING ALL)"),
+        format!("INSERT INTO public.{part} (id) VALUES ({id})"),
+        format!("ALTER TABLE public.{name} ATTACH PARTITION public.{part} {}", bounds(number)),
+    ];
+    (part, statements)
+}
 
 /// Of the partition with this number; from 10 on there are keys that only a default partition takes.
 pub fn bounds(number: usize) -> String {

@@ -82,23 +82,34 @@ fn lsn(text: &str) -> u64 {
 pub async fn assert_same(source: &Postgres, warehouse: &Postgres, tables: &[&str]) {
     let mut differences = Vec::new();
     for table in tables {
+        let (columns, known) = (columns(source, table).await, known(warehouse, table).await);
+        let lacking: Vec<_> = columns.iter().filter(|column| !known.contains(column)).collect();
+        differences.extend((!lacking.is_empty()).then(|| format!("{table} has no {lacking:?} at the target")));
         differences.extend(difference(source, warehouse, table).await);
     }
     assert!(differences.is_empty(), "the target is not the source:\n{}", differences.join("\n"));
 }
 
-/// How a table differs from the source's, if it does.
-pub async fn difference(source: &Postgres, warehouse: &Postgres, table: &str) -> Option<String> {
-    let columns = format!(
+/// What the source's log carries.
+async fn columns(source: &Postgres, table: &str) -> Vec<String> {
+    let sql = format!(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'public.{}'::regclass AND attnum > 0 AND NOT attisdropped \
          AND attgenerated = '' ORDER BY attnum",
         quoted(table)
     );
-    let columns: Vec<_> = source.rows(&columns).await.into_iter().flatten().flatten().collect();
-    let known = format!(
+    source.rows(&sql).await.into_iter().flatten().flatten().collect()
+}
+
+async fn known(warehouse: &Postgres, table: &str) -> Vec<String> {
+    let sql = format!(
         "SELECT column_name FROM information_schema.columns WHERE table_schema = '{SCHEMA}' AND table_name = '{table}'"
     );
-    let known: Vec<_> = warehouse.rows(&known).await.into_iter().flatten().flatten().collect();
+    warehouse.rows(&sql).await.into_iter().flatten().flatten().collect()
+}
+
+/// How a table differs from the source's, if it does.
+pub async fn difference(source: &Postgres, warehouse: &Postgres, table: &str) -> Option<String> {
+    let (columns, known) = (columns(source, table).await, known(warehouse, table).await);
     let text = |column: &String| format!("{}::text", quoted(column));
     let here: Vec<_> = columns.iter().map(text).collect();
     // A column that was added without values comes with the first change after it.
