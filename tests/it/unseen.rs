@@ -515,6 +515,8 @@ async fn a_table_without_identity_is_not_called_ready_once_it_was_updated() {
     .await;
     ready(&door, &["bare"], WITHIN).await;
     assert_same(&source, &warehouse, &["bare"]).await;
+    let copy = status(&door, "bare").await.expect("captured").copy.expect("copied");
+    assert!(copy.why.contains("updated or deleted"), "for every target, not for the one that asked: {copy:?}");
 }
 
 /// Nobody is to take for current what nothing changes any more.

@@ -80,14 +80,18 @@ impl Kept {
         self.put(changes).await
     }
 
-    /// A copy of the table begins, behind everything that is counted by now.
+    /// A copy of the table begins, behind everything that is counted by now. Where that has grown, it is a copy for everybody
+    /// who has the table, whoever asked for it.
     ///
     /// # Errors
     /// [`Fault::Journal`].
-    pub async fn copied(&self, table: &ServerTable) -> Result<(), Fault> {
-        let is_another = |before: &Arc<Entry>| before.untold != table.entry.untold;
-        let Some(before) = self.get(&table.name).filter(is_another) else { return Ok(()) };
-        self.put(vec![(table.name.clone(), Entry { untold: table.entry.untold, ..(*before).clone() }, None)]).await
+    pub async fn copy_begins(&self, table: &ServerTable) -> Result<(), Fault> {
+        let has_grown = |before: &Arc<Entry>| before.untold < table.entry.untold;
+        let Some(before) = self.get(&table.name).filter(has_grown) else { return Ok(()) };
+        let why = "its rows were updated or deleted, which the stream does not tell of".to_owned();
+        let suspicion = Suspicion { kind: Kind::Identity, why };
+        let entry = Entry { untold: table.entry.untold, ..(*before).clone() };
+        self.put(vec![(table.name.clone(), entry, Some(suspicion))]).await
     }
 
     /// How many updates and deletes of a table that was copied the stream has not told of.
@@ -102,7 +106,7 @@ impl Kept {
     ///
     /// # Errors
     /// [`Fault::Journal`].
-    pub async fn miss(&self, tables: &[ServerTable]) -> Result<(), Fault> {
+    pub async fn mark_missing(&self, tables: &[ServerTable]) -> Result<(), Fault> {
         let there: HashSet<_> = tables.iter().map(|table| (&table.name, table.relation())).collect();
         let away = |(name, entry): (&TableName, &Arc<Entry>)| {
             let is_away = !entry.away && !there.contains(&(name, entry.relation));

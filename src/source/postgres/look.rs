@@ -50,7 +50,7 @@ impl Looker {
             seen = catalogue::read(connection, &self.system).await?;
         }
         self.kept.keep(&seen.tables).await?;
-        self.kept.miss(&seen.tables).await?;
+        self.kept.mark_missing(&seen.tables).await?;
         let mut halted = published.left_out;
         for table in &seen.tables {
             if !halted.iter().any(|(name, _)| *name == table.name) {
@@ -86,12 +86,14 @@ impl Looker {
 
     /// Tables that the journal knows and that were in a publication when they were last seen under their names.
     fn captured(&self, tables: &[ServerTable]) -> BTreeSet<TableName> {
-        let is_another = |name: &TableName| {
-            let before = self.kept.get(name);
-            let now = tables.iter().find(|table| table.name == *name);
-            before.zip(now).is_some_and(|(before, now)| before.away || before.relation != now.relation())
-        };
-        self.kept.known().into_iter().filter(|name| !is_another(name)).collect()
+        let mut known = self.kept.known();
+        for table in tables {
+            let before = self.kept.get(&table.name);
+            if before.is_some_and(|before| before.away || before.relation != table.relation()) {
+                known.remove(&table.name);
+            }
+        }
+        known
     }
 }
 

@@ -84,7 +84,7 @@ impl Worker {
         if found.identity() == Identity::Nothing
             && let Some(found) = catalogue::read_one(connection, &self.system, table).await?
         {
-            self.kept.copied(&found).await?;
+            self.kept.copy_begins(&found).await?;
         }
         Ok(found.relation().to_string())
     }
