@@ -5,11 +5,8 @@ use super::values::put_literal;
 use crate::model::name::TableName;
 use crate::model::position::Sequence;
 use crate::model::value_type::{Scalar, ValueType};
+pub use crate::source::postgres::qualified;
 use crate::source::postgres::{identifier, literal};
-
-pub fn qualified(name: &TableName) -> String {
-    format!("{}.{}", identifier(&name.schema), identifier(&name.table))
-}
 
 fn list(parts: impl Iterator<Item = String>, separator: &str) -> String {
     parts.collect::<Vec<_>>().join(separator)

@@ -91,7 +91,7 @@ codes! {
         what: "a publication that the stream depends on is gone",
         why: "It was dropped. Changes written while it was missing are not in the stream, and making a new one would hide that.",
         evidence: "SELECT * FROM pg_publication;",
-        next: "To start over: stop, move data_dir aside, SELECT pg_drop_replication_slot('<slot>'); start, and take new copies downstream.",
+        next: "Where one table has this code: run the SQL in the message. Where the source has it, start over: stop, move data_dir aside, SELECT pg_drop_replication_slot('<slot>'); start, and take new copies downstream.",
     }
     PUBLICATION_ALTERED = "TW-SRC-016" {
         what: "a publication no longer carries all changes of the captured tables",

@@ -38,7 +38,7 @@ pub use catalogue::ServerTable;
 pub use described::{Described, configured, describe};
 pub use fault::{Fault, ServerError, chain};
 pub use preflight::{Surroundings, preflight};
-pub use simple_query::{Connection, DataRow, Purpose, Row, identifier, literal};
+pub use simple_query::{Connection, DataRow, Purpose, Row, identifier, literal, qualified};
 
 use super::status::Reporter;
 use crate::config::PostgresSystem;

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::identity;
 use super::policy::{self, Verdict};
 use super::publication::{self, Outlook};
-use super::simple_query::{Connection, Purpose, Row, identifier, literal};
+use super::simple_query::{Connection, Purpose, Row, identifier, literal, qualified};
 use crate::config::PostgresSystem;
 use crate::model::code::{self, Code};
 use crate::model::finding::Finding;
@@ -152,7 +152,7 @@ impl Look<'_> {
         for (name, foreign) in unlogged {
             let (kind, sql) = match foreign {
                 true => ("a foreign table", None),
-                false => ("unlogged", Some(format!("ALTER TABLE {} SET LOGGED;", quoted(&name)))),
+                false => ("unlogged", Some(format!("ALTER TABLE {} SET LOGGED;", qualified(&name)))),
             };
             let problem = Problem::new(code::TABLE_NOT_LOGGED, format!("the table is {kind}"));
             self.found.push(Finding::error(self.place(&name), problem).mended_by(sql));
@@ -175,7 +175,7 @@ impl Look<'_> {
             let message = format!("no replica identity; the server counted {writes} updates and deletes");
             let problem = Problem::new(code::IDENTITY_MISSING, message);
             let finding = if writes > 0 { Finding::error(place, problem) } else { Finding::warning(place, problem) };
-            let full = format!("ALTER TABLE {} REPLICA IDENTITY FULL;", quoted(&table.name));
+            let full = format!("ALTER TABLE {} REPLICA IDENTITY FULL;", qualified(&table.name));
             self.found.push(finding.mended_by([full]));
         }
     }
@@ -221,7 +221,7 @@ impl Look<'_> {
                 continue;
             }
             for table in tables {
-                let select = format!("GRANT SELECT ON TABLE {} TO {user};", quoted(&table.name));
+                let select = format!("GRANT SELECT ON TABLE {} TO {user};", qualified(&table.name));
                 let lacking =
                     [table.lacks_usage.then_some("USAGE on its schema"), table.lacks_select.then_some("SELECT on it")];
                 let lacking = lacking.into_iter().flatten().collect::<Vec<_>>().join(" and ");
@@ -369,10 +369,6 @@ fn problem(fault: &Fault) -> Problem {
     match policy::judge(fault) {
         Verdict::Halt(problem) | Verdict::Retry(problem) | Verdict::RetrySeldom(problem) => problem,
     }
-}
-
-fn quoted(table: &TableName) -> String {
-    format!("{}.{}", identifier(&table.schema), identifier(&table.table))
 }
 
 fn text(row: &Row, column: usize) -> Result<&str, Fault> {

@@ -8,6 +8,7 @@ use super::frames::{Frame, Frames};
 use super::startup;
 use super::transport::{self, Stream};
 use crate::config::PostgresEndpoint;
+use crate::model::name::TableName;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use std::str::FromStr;
@@ -15,6 +16,11 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
 pub use postgres_protocol::escape::{escape_identifier as identifier, escape_literal as literal};
+
+/// A table's name in SQL.
+pub fn qualified(table: &TableName) -> String {
+    format!("{}.{}", identifier(&table.schema), identifier(&table.table))
+}
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::read::{Found, text};
 use crate::model::name::TableName;
 use crate::source::postgres::fault::Fault;
 use crate::source::postgres::simple_query::{Connection, Row, literal};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const INSERT_ONLY: &str = "_insert_only";
 
@@ -33,19 +33,24 @@ pub struct Publication {
     pub via_root: bool,
     /// 18: stored generated columns travel, too.
     pub generated: bool,
-    pub members: Vec<Member>,
+    pub members: Members,
     schemas: Vec<WholeSchema>,
     oid: u32,
     xmin: u32,
 }
 
-/// A table that it names.
-#[derive(Debug, Clone)]
-pub struct Member {
-    pub table: TableName,
+/// The tables that it names. There may be ten thousand, and each is asked for at every look.
+#[derive(Debug, Clone, Default)]
+pub struct Members {
+    pub names: HashSet<TableName>,
     /// With a row filter or a column list.
-    pub filtered: bool,
-    relation: u32,
+    filtered: HashSet<TableName>,
+    by_relation: HashMap<u32, Member>,
+}
+
+/// A row of `pg_publication_rel`.
+#[derive(Debug, Clone)]
+struct Member {
     oid: u32,
     xmin: u32,
 }
@@ -88,23 +93,23 @@ pub async fn read(connection: &mut Connection, publication: &str) -> Result<Publ
     Ok(Publications(found))
 }
 
-async fn members(connection: &mut Connection, publication: u32) -> Result<Vec<Member>, Fault> {
+async fn members(connection: &mut Connection, publication: u32) -> Result<Members, Fault> {
     let sql = format!(
         "SELECT n.nspname, c.relname, pg_catalog.to_jsonb(r)->>'prqual' IS NOT NULL \
              OR pg_catalog.to_jsonb(r)->>'prattrs' IS NOT NULL, c.oid, r.oid, r.xmin \
          FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON c.oid = r.prrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.prpubid = {publication} ORDER BY r.oid"
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.prpubid = {publication}"
     );
-    let member = |row: &Row| {
-        Ok(Member {
-            table: TableName::new(text(row, 0)?, text(row, 1)?),
-            filtered: row.is_true(2),
-            relation: row.some(3)?,
-            oid: row.some(4)?,
-            xmin: row.some(5)?,
-        })
-    };
-    connection.query(&sql).await?.iter().map(member).collect()
+    let mut members = Members::default();
+    for row in connection.query(&sql).await? {
+        let name = TableName::new(text(&row, 0)?, text(&row, 1)?);
+        if row.is_true(2) {
+            members.filtered.insert(name.clone());
+        }
+        members.names.insert(name);
+        members.by_relation.insert(row.some(3)?, Member { oid: row.some(4)?, xmin: row.some(5)? });
+    }
+    Ok(members)
 }
 
 /// Since 15.
@@ -139,7 +144,7 @@ impl Publications {
 impl Publication {
     /// Whether it leaves out rows or columns of the table.
     pub fn narrows(&self, table: &TableName) -> bool {
-        self.members.iter().any(|member| member.filtered && member.table == *table)
+        self.members.filtered.contains(table)
     }
 
     /// Not a list of tables alone: what is in it cannot simply be set.
@@ -165,9 +170,9 @@ impl Publication {
             placed_by: found.placed_by,
             ..this.clone()
         });
-        let members = self.members.iter().filter(|member| member.relation == found.oid);
+        let member = self.members.by_relation.get(&found.oid);
         let members =
-            members.map(|member| CarrierEntry { member: member.oid, member_xmin: member.xmin, ..this.clone() });
+            member.map(|member| CarrierEntry { member: member.oid, member_xmin: member.xmin, ..this.clone() });
         all.into_iter().chain(schemas).chain(members).collect()
     }
 }

@@ -5,7 +5,7 @@ use crate::model::name::TableName;
 use crate::model::schema::TableShape;
 use crate::source::postgres::catalogue;
 use crate::source::postgres::fault::Fault;
-use crate::source::postgres::simple_query::{Connection, identifier, literal};
+use crate::source::postgres::simple_query::{Connection, identifier, literal, qualified};
 use std::collections::BTreeSet;
 
 /// Locked against changes of its shape for as long as the transaction lives.
@@ -107,10 +107,6 @@ impl Locked {
         let place = |name: &String| self.shape.columns.iter().position(|column| *column.name == **name);
         self.key.iter().filter_map(place).collect()
     }
-}
-
-fn qualified(table: &TableName) -> String {
-    format!("{}.{}", identifier(&table.schema), identifier(&table.table))
 }
 
 fn list(parts: impl Iterator<Item = String>) -> String {

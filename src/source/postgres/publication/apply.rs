@@ -25,7 +25,7 @@ impl Refusals {
     }
 
     /// It has its turn before those that were tried.
-    fn leave(&mut self, table: &TableName, sql: &str) {
+    fn postpone(&mut self, table: &TableName, sql: &str) {
         if !self.0.iter().any(|(refused, _)| refused == table) {
             let message = format!("tables before it were locked, so it waits for the next look; to be run: {sql}");
             self.0.push_front((table.clone(), Problem::new(code::TABLE_LOCKED, message)));
@@ -90,7 +90,7 @@ async fn one_by_one(
     for table in turns {
         let sql = changes.of_table(table);
         if begun.elapsed() > ONE_BY_ONE_MAX {
-            refusals.leave(table, &sql);
+            refusals.postpone(table, &sql);
             continue;
         }
         match run(connection, &sql).await? {

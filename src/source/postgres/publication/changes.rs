@@ -1,6 +1,6 @@
 //! What is to be done to the publications, as SQL.
 
-use super::super::simple_query::identifier;
+use super::super::simple_query::{identifier, qualified};
 use crate::model::name::TableName;
 use std::collections::BTreeMap;
 
@@ -120,6 +120,6 @@ impl Move {
 
 /// `ONLY` keeps inheritance children out, which have their own place in the list.
 fn list<'a>(tables: impl IntoIterator<Item = &'a TableName>) -> String {
-    let quoted = |table: &TableName| format!("ONLY {}.{}", identifier(&table.schema), identifier(&table.table));
-    tables.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+    let only = |table: &TableName| format!("ONLY {}", qualified(table));
+    tables.into_iter().map(only).collect::<Vec<_>>().join(", ")
 }

@@ -6,7 +6,7 @@
 
 use super::super::catalogue::publications::{self, Publication};
 use super::super::catalogue::{Seen, ServerTable};
-use super::super::simple_query::identifier;
+use super::super::simple_query::{identifier, qualified};
 use super::History;
 use super::changes::{Change, Changes, Wanted};
 use crate::model::code::{self, Code};
@@ -74,7 +74,7 @@ pub fn judge(publication: &str, seen: &Seen, history: History<'_>, may_create: b
     for table in &seen.tables {
         judge.table(table, &mut judgement);
     }
-    judge.strangers(&mut judgement.ours);
+    judge.take_out_unconfigured(&mut judgement.ours);
     Ok(judgement)
 }
 
@@ -142,7 +142,7 @@ impl Judge<'_> {
         match self.verdict(table) {
             Verdict::Fine => {
                 if self.carriers(table).iter().any(|carrier| carrier.name == home.name) {
-                    self.leave(name, home, &mut judgement.ours);
+                    self.take_out_of_other_list(name, home, &mut judgement.ours);
                 }
             }
             Verdict::Options => {
@@ -151,7 +151,7 @@ impl Judge<'_> {
                 }
             }
             Verdict::Home if self.find(home).is_none_or(|is| is.ours) => {
-                self.leave(name, home, &mut judgement.ours);
+                self.take_out_of_other_list(name, home, &mut judgement.ours);
                 judgement.ours.put_in(name, &home.name);
             }
             Verdict::Home => judgement.others.put_in(name, &home.name),
@@ -180,8 +180,13 @@ impl Judge<'_> {
             changes.of_table(name)
         };
         if self.find(home).is_none() && !self.is_set_up {
-            let message = format!("publication {:?} does not exist", home.name);
-            return broken(code::PUBLICATION_MISSING, message, self.would_be(home));
+            // One that is made now does not exist for the log that is still to be read.
+            let message = format!(
+                "publication {:?}, for tables without replica identity, was not there at the first start",
+                home.name
+            );
+            let sql = format!("ALTER TABLE {} REPLICA IDENTITY FULL;", qualified(name));
+            return broken(code::PUBLICATION_MISSING, message, sql);
         }
         if carriers.is_empty() && is_captured {
             let message = format!("publication {:?} no longer has {name}", home.name);
@@ -217,18 +222,18 @@ impl Judge<'_> {
     }
 
     /// Out of our other list.
-    fn leave(&self, table: &TableName, home: &Wanted, changes: &mut Changes) {
+    fn take_out_of_other_list(&self, table: &TableName, home: &Wanted, changes: &mut Changes) {
         let lists = self.wanted.iter().filter(|wanted| *wanted != home).filter_map(|wanted| self.find(wanted));
-        let has = |list: &&Publication| list.members.iter().any(|member| member.table == *table);
+        let has = |list: &&Publication| list.members.names.contains(table);
         lists.filter(|list| is_our_list(list)).filter(has).for_each(|list| changes.take_out(table, &list.name));
     }
 
     /// What is not configured is in no list of ours.
-    fn strangers(&self, changes: &mut Changes) {
+    fn take_out_unconfigured(&self, changes: &mut Changes) {
         let configured: BTreeSet<_> = self.seen.tables.iter().map(|table| &table.name).collect();
         for list in self.wanted.iter().filter_map(|wanted| self.find(wanted)).filter(|list| is_our_list(list)) {
-            for member in list.members.iter().filter(|member| !configured.contains(&member.table)) {
-                changes.take_out(&member.table, &list.name);
+            for member in list.members.names.iter().filter(|member| !configured.contains(member)) {
+                changes.take_out(member, &list.name);
             }
         }
     }
