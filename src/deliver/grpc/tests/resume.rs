@@ -105,17 +105,28 @@ async fn a_durable_subscription_whose_reader_brings_a_cursor_of_another_history_
     assert_eq!(frames.transaction().await.sequence, 2);
 }
 
+/// Until retention has taken the first transactions and is at rest: it goes on beside this, and what is read next must not go
+/// with it.
+async fn trim_the_first(fixture: &mut Fixture) {
+    patiently(async {
+        while fixture.journal.bounds().oldest.0 <= 2 {
+            fixture.commit_rows(&[("public", "accounts", 1000)], 1000).await;
+        }
+        let mut before = 0;
+        while before != fixture.journal.bounds().oldest.0 {
+            before = fixture.journal.bounds().oldest.0;
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_trimmed_cursor_is_gone_and_earliest_goes_on_from_the_oldest_held() {
     let mut fixture = Fixture::with_retention(access(), limits(), 4 << 20).await;
     fixture.commit(&[ACCOUNT]).await;
     let first = fixture.subscribe(READER, earliest(&["*"])).await.expect("allowed").transaction().await.cursor;
-    patiently(async {
-        while fixture.journal.bounds().oldest.0 <= 2 {
-            fixture.commit_rows(&[("public", "accounts", 1000)], 1000).await;
-        }
-    })
-    .await;
+    trim_the_first(&mut fixture).await;
     let mut frames = fixture.subscribe(READER, after(&["*"], &first)).await.expect("told in the stream");
     let Ok(Some(Frame::ResumePointGone(gone))) = frames.next().await else { panic!("the resume point is gone") };
     assert!(gone.oldest_sequence > 2);
@@ -133,18 +144,7 @@ async fn a_durable_subscription_past_retention_goes_on_only_when_the_gap_is_acce
     let first = frames.transaction().await.cursor;
     fixture.acknowledge(READER, "warehouse", &first).await.expect("held");
     drop(frames);
-    patiently(async {
-        while fixture.journal.bounds().oldest.0 <= 2 {
-            fixture.commit_rows(&[("public", "accounts", 1000)], 1000).await;
-        }
-        // Trimming goes on beside this; what is read next must not go with it.
-        let mut before = 0;
-        while before != fixture.journal.bounds().oldest.0 {
-            before = fixture.journal.bounds().oldest.0;
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        }
-    })
-    .await;
+    trim_the_first(&mut fixture).await;
     let again = v1::SubscribeRequest { takeover: true, ..request };
     let mut frames = fixture.subscribe(READER, again.clone()).await.expect("told in the stream");
     assert!(matches!(frames.next().await, Ok(Some(Frame::ResumePointGone(_)))));
