@@ -215,7 +215,7 @@ codes! {
     }
     IDENTITY_UNFIT = "TW-SRC-036" {
         what: "a table declares a replica identity by which the log does not tell its rows apart",
-        why: "A key with a generated column is not in the log; a partition logs its rows by its own replica identity, not by that of the table; PostgreSQL 18 refuses updates under FULL with a generated column. Only inserts and truncates are captured, so a copy of the table goes stale.",
+        why: "A key with a generated column is not in the log; a partition logs its rows by its own replica identity, not by that of the table; PostgreSQL 18 refuses updates under FULL with a generated column. Nothing of the table is captured until that is mended; what a target has of it stays as it is, shown as halted.",
         evidence: "SELECT relname, relreplident FROM pg_class; SELECT attname, attgenerated FROM pg_attribute; the message names the table, partition or column.",
         next: "Run the SQL in the message, or give the table a key without generated columns. The table is then copied again by itself.",
     }

@@ -26,7 +26,10 @@ impl Stream<'_> {
             self.assembly.relation(relation.id, None);
             return Ok(());
         }
-        let shape = self.shape(relation, &name).await?;
+        let Some(shape) = self.shape(relation, &name).await? else {
+            self.assembly.relation(relation.id, None);
+            return Ok(());
+        };
         let schema = self.intake.describe(&shape).await?;
         self.assembly.relation(relation.id, Some(TablePlan::new(schema)));
         Ok(())
@@ -41,20 +44,24 @@ impl Stream<'_> {
     }
 
     /// A first description that is what the look at the start of the session saw, is it. Any other one follows something that
-    /// was done to the table, so the table is looked at again before its rows come.
-    async fn shape(&mut self, relation: &Relation<'_>, name: &TableName) -> Result<TableShape, Fault> {
+    /// was done to the table, so the table is looked at again before its rows come. `None`: its rows are not told apart, so it
+    /// is halted, and copied again once they are.
+    async fn shape(&mut self, relation: &Relation<'_>, name: &TableName) -> Result<Option<TableShape>, Fault> {
         // One that was not told apart then may be by now.
         let looked = self.as_looked.remove(&relation.id).filter(|looked| looked.unfit.is_none());
         if let Some(looked) = looked {
             let judged = judge(relation, Some(&looked));
             let shape = types::shape(relation, self.assembly.types(), judged.as_ref());
             if shape == looked.shape {
-                return Ok(shape);
+                return Ok(Some(shape));
             }
         }
         let now = self.side.look_at(name.clone()).await?;
+        if now.as_ref().is_some_and(ServerTable::is_not_told_apart) {
+            return Ok(None);
+        }
         let judged = judge(relation, now.as_ref());
-        Ok(types::shape(relation, self.assembly.types(), judged.as_ref()))
+        Ok(Some(types::shape(relation, self.assembly.types(), judged.as_ref())))
     }
 }
 
@@ -65,9 +72,6 @@ fn judge(relation: &Relation<'_>, now: Option<&ServerTable>) -> Option<Judged> {
     let now = now.filter(|now| now.relation() == relation.id && now.key.iter().all(has));
     let is_full = relation.replica_identity == b'f';
     match now {
-        Some(now) if now.unfit.is_some() && now.identity() == Identity::Nothing => {
-            Some(Judged { identity: Identity::Nothing, key: Vec::new() })
-        }
         Some(now) if is_full => Some(Judged { identity: Identity::Full, key: now.key.clone() }),
         None if is_full => Some(Judged { identity: Identity::Full, key: Vec::new() }),
         _ => None,

@@ -35,6 +35,8 @@ pub struct Seen {
     pub transaction: String,
     pub table: String,
     pub op: Op,
+    /// In a copy of the table, not in the log.
+    pub copied: bool,
     pub before: Option<Cells>,
     pub after: Option<Cells>,
 }
@@ -162,6 +164,7 @@ impl Attached {
                         transaction: header.transaction.clone(),
                         table: schema.name.table.to_string(),
                         op: change.op(),
+                        copied: header.copy.is_some(),
                         before: change.before.as_ref().map(row),
                         after: change.after.as_ref().map(row),
                     });

@@ -50,6 +50,11 @@ impl ServerTable {
         self.shape.identity
     }
 
+    /// Nothing of such a table is captured until it is mended, whatever its publication carries.
+    pub fn is_not_told_apart(&self) -> bool {
+        self.unfit.is_some() && self.identity() == Identity::Nothing
+    }
+
     /// Its oid: a table that was made anew under the name, or got it from another, has another one.
     pub fn relation(&self) -> u32 {
         self.entry.relation

@@ -80,6 +80,9 @@ impl Worker {
         let Some(found) = found.filter(publication::carries) else {
             return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
         };
+        if let Some(problem) = &found.unfit {
+            return Err(Trouble::Table(format!("the table is halted: {problem}")));
+        }
         self.outlive_writers(connection, &found).await?;
         if found.identity() == Identity::Nothing
             && let Some(found) = catalogue::read_one(connection, &self.system, table).await?
