@@ -13,6 +13,7 @@ mod mask;
 mod refusal;
 mod resume;
 mod rows;
+mod state;
 mod subject;
 mod subscriptions;
 mod tail;

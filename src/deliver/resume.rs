@@ -5,6 +5,7 @@
 
 use super::cursor::{Cursor, CursorError, Gone, Sealer};
 use super::refusal::{Kind, Refusal};
+use super::state::{self, Gates, SeenTable};
 use crate::journal::{Journal, ReadError};
 use crate::model::code;
 use crate::model::position::{Reached, Sequence};
@@ -16,6 +17,8 @@ pub enum From {
     Latest,
     /// A cursor as the client kept it.
     Cursor(String),
+    /// Copies of these tables.
+    State(Vec<SeenTable>),
 }
 
 /// Where a stream starts.
@@ -23,8 +26,20 @@ pub enum From {
 pub enum Start {
     /// Strictly after this.
     After(Cursor),
+    /// The same, where tables are left out until their copies begin.
+    State(Cursor, Gates),
     /// It cannot: why.
     Gone(String),
+}
+
+impl Start {
+    /// After which the stream starts, if it does.
+    pub fn cursor(&self) -> Option<Cursor> {
+        match self {
+            Self::After(cursor) | Self::State(cursor, _) => Some(*cursor),
+            Self::Gone(_) => None,
+        }
+    }
 }
 
 /// Of one journal.
@@ -44,6 +59,7 @@ impl Resume {
         match from {
             From::Latest => Ok(Start::After(Cursor(self.journal.newest().await.map_err(unread)?))),
             From::Earliest => self.earliest().await,
+            From::State(tables) => state::start(&self.journal, tables).await,
             From::Cursor(text) => match self.sealer.open(text) {
                 Ok(cursor) => self.checked(cursor).await,
                 Err(error @ CursorError::OtherJournal { .. }) => Ok(Start::Gone(error.to_string())),
@@ -126,7 +142,7 @@ fn unreadable(error: &CursorError) -> Refusal {
     Refusal::new(Kind::Invalid, code::CURSOR_UNREADABLE, error.to_string())
 }
 
-fn unread(error: ReadError) -> Refusal {
+pub(super) fn unread(error: ReadError) -> Refusal {
     match error {
         ReadError::Damaged(problem) => Refusal { kind: Kind::Damaged, problem },
         other => Refusal::new(Kind::Unavailable, code::JOURNAL_UNAVAILABLE, other.to_string()),

@@ -122,7 +122,7 @@ impl Subscriptions {
             }
         }
         let start = self.resume.start(&from).await?;
-        if let Start::After(cursor) = start {
+        if let Some(cursor) = start.cursor() {
             self.check_durable_count(subject)?;
             self.record(subject, name, cursor).await?;
         }

@@ -15,6 +15,7 @@ use super::encode_frame::{put_changes, put_frame};
 use super::filter::filter;
 use super::refusal::{Kind, Refusal};
 use super::resume::Start;
+use super::state::Gates;
 use super::subscriptions::Claim;
 use super::view::View;
 use crate::config::Entity;
@@ -53,6 +54,7 @@ pub struct Tail {
     journal: Journal,
     sealer: Sealer,
     class: Class,
+    gates: Gates,
     claim: Claim,
     stop: CancellationToken,
     reader: Reader,
@@ -112,13 +114,19 @@ impl Tail {
         stop: CancellationToken,
     ) -> Self {
         let nowhere = Reached { sequence: Sequence::ZERO, history: None };
-        let after = if let Start::After(cursor) = &start { cursor.0 } else { nowhere };
+        let after = start.cursor().map_or(nowhere, |cursor| cursor.0);
+        let (gates, gone) = match start {
+            Start::After(_) => (Gates::default(), None),
+            Start::State(_, gates) => (gates, None),
+            Start::Gone(reason) => (Gates::default(), Some(reason)),
+        };
         claim.looked_at(after.sequence);
         let mut tail = Self {
             reader: journal.reader(after.sequence),
             journal,
             sealer,
             class,
+            gates,
             claim,
             stop,
             out: BytesMut::new(),
@@ -133,10 +141,10 @@ impl Tail {
             changes: metrics::counter!(METRIC_CHANGES),
             bytes: metrics::counter!(METRIC_BYTES),
         };
-        match start {
+        match gone {
             // The first frame tells where the stream starts: a reader that goes away before the first commit resumes there.
-            Start::After(_) => tail.put_heartbeat(),
-            Start::Gone(reason) => tail.end = End::After(tail.gone(reason)),
+            None => tail.put_heartbeat(),
+            Some(reason) => tail.end = End::After(tail.gone(reason)),
         }
         tail
     }
@@ -206,6 +214,7 @@ impl Tail {
 
     fn begin(&mut self, header: Result<Arc<Header>, ReadError>) -> Result<(), Refusal> {
         let header = header.map_err(|error| self.read_failed(error))?;
+        self.gates.pass(&header);
         let scope = self.scope(&header)?;
         if let Scope::Nothing = scope {
             self.look_past(header.reached());
@@ -241,7 +250,7 @@ impl Tail {
             Scope::All => self.put_visible(&mut open, chunk)?,
             Scope::Some => {
                 let mut seen = BytesMut::with_capacity(chunk.len());
-                let kept = filter(chunk, |id| self.class.remembered(SchemaId(id)), &mut seen)
+                let kept = filter(chunk, |id| self.seen(SchemaId(id)), &mut seen)
                     .map_err(|error| unreadable(open.header.sequence, &error.to_string()))?;
                 self.changes.increment(kept);
                 self.put_visible(&mut open, &seen)?;
@@ -272,8 +281,8 @@ impl Tail {
 
     fn put_schemas(&mut self, open: &Open) -> Result<(), Refusal> {
         for id in &open.header.schemas {
-            let view = self.class.remembered(*id);
-            if view.sees_anything() && self.schemas_sent.insert(*id) {
+            if self.seen(*id).sees_anything() && self.schemas_sent.insert(*id) {
+                let view = self.class.remembered(*id);
                 let schema = self.journal.schema(*id).ok_or_else(|| schema_missing(open.header.sequence, *id))?;
                 let (described, contract) = (view.described(&schema), self.class.contract(&schema));
                 put_frame(&mut self.out, Frame::Schema(schema_frame(&described, contract)));
@@ -312,16 +321,31 @@ impl Tail {
         for id in &header.schemas {
             let view = self.class.sees(*id, || self.journal.schema(*id));
             let view = view.ok_or_else(|| schema_missing(header.sequence, *id))?;
-            let is_seen = view.sees_anything();
-            nothing &= !is_seen;
-            all &= matches!(view, View::Whole);
+            let (is_seen, is_whole) = (view.sees_anything(), matches!(view, View::Whole));
             self.follow_table(header, *id, is_seen)?;
+            let is_left_out = self.is_left_out(header, *id)?;
+            nothing &= !is_seen || is_left_out;
+            all &= is_whole && !is_left_out;
         }
         Ok(match (nothing, all) {
             (true, _) => Scope::Nothing,
             (_, true) => Scope::All,
             _ => Scope::Some,
         })
+    }
+
+    /// Whether the table's copy, with which the stream begins for it, has not begun yet.
+    fn is_left_out(&mut self, header: &Header, id: SchemaId) -> Result<bool, Refusal> {
+        if self.gates.are_open() {
+            return Ok(false);
+        }
+        let schema = self.journal.schema(id).ok_or_else(|| schema_missing(header.sequence, id))?;
+        Ok(self.gates.meet(&schema))
+    }
+
+    /// What comes of a version that was met.
+    fn seen(&self, id: SchemaId) -> &View {
+        if self.gates.hide(id) { &View::Nothing } else { self.class.remembered(id) }
     }
 
     /// A table that was seen in one version has to be seen in the next: its changes must not stop without a word.

@@ -5,6 +5,7 @@ use crate::harness::postgres::Postgres;
 use crate::harness::tailwater::{Door, Tailwater};
 use crate::harness::warehouse::ready;
 use crate::harness::{eventually, holds};
+use crate::mysql;
 use crate::mysql_target::setup;
 use crate::unseen_mysql::{assert_same, copy};
 use mysql_async::prelude::Queryable;
@@ -138,4 +139,27 @@ async fn what_was_done_without_the_log_brings_another_copy_on_mariadb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_done_without_the_log_brings_another_copy_on_mariadb_11_8() {
     is_found(Kind::MariadbNewer).await;
+}
+
+/// Its rows from before it was captured may not be in the log: neither a target nor a subscriber misses them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_joins_is_copied_whoever_follows_it() {
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let server = Server::start(kind).await;
+        make(&server, "first").await;
+        let mut tailwater = Tailwater::start(mysql::setup(&server)).await;
+        make(&server, "second").await;
+        is_copied_again(&tailwater.door(), "second", 0, "nothing is known of how it was before").await;
+        tailwater.kill();
+        unlogged(
+            &server,
+            &["CREATE TABLE third (id int PRIMARY KEY, n int)", "INSERT INTO third VALUES (1, NULL), (7, 7)"],
+        )
+        .await;
+        tailwater.up().await;
+        is_copied_again(&tailwater.door(), "third", 0, "nothing is known of how it was before").await;
+        let rows = copy(&tailwater.door(), "third").await.expect("copied").rows;
+        assert_eq!((kind, rows), (kind, 2));
+        assert!(copy(&tailwater.door(), "first").await.is_err(), "it was there from the first");
+    }
 }

@@ -422,6 +422,30 @@ async fn a_table_made_again_that_was_never_copied_halts_nothing_and_its_rows_are
     assert_eq!(door.source().await.expect("a status").state(), SourceState::Streaming);
 }
 
+/// Its rows from before it was captured are in no stream: neither a target nor a subscriber misses them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_joins_is_copied_whoever_follows_it() {
+    let source = Postgres::start().await;
+    source.execute_as_owner("CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1)").await;
+    let mut tailwater = Tailwater::start(Setup::new(&source)).await;
+    let joins = async |tailwater: &Tailwater, table: &str, rows: u64| {
+        eventually("the table is copied", WITHIN, async || {
+            let copy = status(&tailwater.door(), table).await?.copy.ok_or("no copy")?;
+            let is_it =
+                copy.state() == CopyState::Done && copy.rows == rows && copy.why == "it was not captured before";
+            holds(is_it, || format!("{copy:?}"))
+        })
+        .await;
+    };
+    source.execute_as_owner("CREATE TABLE second (id int PRIMARY KEY); INSERT INTO second VALUES (1), (2)").await;
+    joins(&tailwater, "second", 2).await;
+    tailwater.kill();
+    source.execute_as_owner("CREATE TABLE third (id int PRIMARY KEY); INSERT INTO third VALUES (1), (2), (3)").await;
+    tailwater.up().await;
+    joins(&tailwater, "third", 3).await;
+    assert!(status(&tailwater.door(), "first").await.expect("captured").copy.is_none(), "it was there from the first");
+}
+
 /// Who leaves a publication of a whole schema, or has another name in one of all tables, and comes back, was written meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_was_elsewhere_for_a_while_is_copied_again_also_in_a_publication_of_a_schema() {

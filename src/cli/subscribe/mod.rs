@@ -9,7 +9,6 @@ mod stream;
 
 use super::connect::{self, Identity};
 use super::{Error, Exit};
-use crate::model::code;
 use clap::ValueEnum;
 use std::path::Path;
 
@@ -21,7 +20,8 @@ pub(super) struct Args {
     /// Entities; repeatable
     #[arg(long = "entity", value_name = "NAME")]
     entities: Vec<String>,
-    /// earliest, latest, or the cursor of a line printed before; a durable subscription goes on from what it acknowledged
+    /// earliest, latest, state (all rows, then what changes), or the cursor of a line printed before; a durable subscription
+    /// goes on from what it acknowledged
     #[arg(long, value_name = "WHERE", default_value = "latest")]
     from: String,
     /// A durable subscription: the server remembers what was printed
@@ -55,12 +55,6 @@ enum Format {
 }
 
 pub(super) async fn execute(config: Option<&Path>, args: Args) -> Result<Exit, Error> {
-    if args.from == "state" {
-        return Err(Error::usage(
-            code::CLI_RESERVED,
-            "`--from state` is not in this version; use earliest, latest or a cursor",
-        ));
-    }
     let config = connect::load(config)?;
     stream::follow(&config, args).await?;
     Ok(Exit::Fine)

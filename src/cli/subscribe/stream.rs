@@ -74,6 +74,7 @@ fn request(args: &Args, cursor: Option<&str>) -> SubscribeRequest {
     let from = match (cursor, args.from.as_str()) {
         (Some(cursor), _) => From::Cursor(cursor.to_owned()),
         (None, "earliest") => From::Boundary(Boundary::Earliest.into()),
+        (None, "state") => From::Boundary(Boundary::State.into()),
         (None, "latest") => From::Boundary(Boundary::Latest.into()),
         (None, cursor) => From::Cursor(cursor.to_owned()),
     };

@@ -1,6 +1,6 @@
 //! `AdminService`: the app says how sources, journal and targets are, this server how the subscriptions are.
 
-use super::StatusSource;
+use super::{StatusSource, captured};
 use crate::deliver::refusal::{Kind, Refusal};
 use crate::deliver::subscriptions::Subscriptions;
 use crate::deliver::target::Command;
@@ -38,7 +38,7 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::RequestSnapshotRequest>,
     ) -> Result<Response<v1::RequestSnapshotResponse>, Status> {
-        let chosen = chosen(&request.get_ref().tables, captured(&(self.status)()))?;
+        let chosen = chosen(&request.get_ref().tables, captured::tables(&(self.status)()))?;
         let after = self.journal.bounds().durable;
         let mut tables = Vec::new();
         for (system, table) in chosen {
@@ -74,16 +74,6 @@ impl Admin {
         }
         Ok(names)
     }
-}
-
-/// The tables whose changes come. A halted one is not among them: a copy would be stale from its end on.
-fn captured(status: &v1::GetStatusResponse) -> Vec<(SystemName, TableName)> {
-    let of_source = |source: &v1::SourceStatus| {
-        let system = SystemName::new(&source.system).ok()?;
-        let tables = source.tables.iter().filter(|table| table.halt.is_none());
-        Some(tables.map(|table| (system.clone(), TableName::new(&table.schema, &table.table))).collect::<Vec<_>>())
-    };
-    status.sources.iter().filter_map(of_source).flatten().collect()
 }
 
 /// Those that a pattern matches, by their full names. Each exact name has to match, and of the patterns at least one.

@@ -9,6 +9,7 @@
 
 mod admin;
 mod auth;
+mod captured;
 mod catalog;
 mod connection;
 mod gate;

@@ -91,6 +91,7 @@ fn routes(options: &ServeOptions, subscriptions: &Arc<Subscriptions>) -> Result<
         journal: options.journal.clone(),
         access: options.access.clone(),
         subscriptions: subscriptions.clone(),
+        status: options.status.clone(),
         stop: options.stop.clone(),
         request_bytes_max,
     };

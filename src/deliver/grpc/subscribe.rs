@@ -2,13 +2,14 @@
 //!
 //! `Subscribe` answers with serialised responses; `Acknowledge` is an ordinary call. Clients use the generated code for both.
 
-use super::gate;
 use super::rules::{ACKNOWLEDGE, SUBSCRIBE};
+use super::{StatusSource, captured, gate};
 use crate::config::Access;
 use crate::deliver::class::{Asked, Class};
 use crate::deliver::cursor::Sealer;
 use crate::deliver::refusal::{Kind, Refusal};
 use crate::deliver::resume::From;
+use crate::deliver::state;
 use crate::deliver::subject::Subject;
 use crate::deliver::subscriptions::{Gap, Name, Subscriptions};
 use crate::deliver::tail::Tail;
@@ -38,6 +39,7 @@ pub struct Shared {
     pub journal: Journal,
     pub access: Arc<Access>,
     pub subscriptions: Arc<Subscriptions>,
+    pub status: StatusSource,
     pub stop: CancellationToken,
     pub request_bytes_max: usize,
 }
@@ -53,7 +55,7 @@ impl Shared {
             "" => None,
             name => Some(Name::new(name)?),
         };
-        let from = asked_from(request.from)?;
+        let from = self.asked_from(request.from, &class)?;
         let gap = if request.accept_gap { Gap::Accepted } else { Gap::Refused };
         if self.stop.is_cancelled() {
             return Err(Refusal::new(Kind::Unavailable, code::SERVER_STOPPING, "shutting down"));
@@ -82,6 +84,23 @@ impl Shared {
         Ok(class)
     }
 
+    fn asked_from(&self, from: Option<RequestFrom>, class: &Class) -> Result<From, Refusal> {
+        let boundary = match from {
+            None => return Ok(From::Latest),
+            Some(RequestFrom::Cursor(cursor)) => return Ok(From::Cursor(cursor)),
+            Some(RequestFrom::Boundary(boundary)) => boundary,
+        };
+        match v1::Boundary::try_from(boundary) {
+            Ok(v1::Boundary::Earliest) => Ok(From::Earliest),
+            Ok(v1::Boundary::Latest | v1::Boundary::Unspecified) => Ok(From::Latest),
+            Ok(v1::Boundary::State) => {
+                let judge = captured::judge(&(self.status)());
+                Ok(From::State(state::tables(&self.journal, class, judge)))
+            }
+            Err(_) => Err(Refusal::new(Kind::Invalid, code::REQUEST_INVALID, "boundary: EARLIEST, LATEST or STATE")),
+        }
+    }
+
     async fn acknowledge(
         &self,
         subject: &Subject,
@@ -90,19 +109,6 @@ impl Shared {
         let name = Name::new(&request.subscription)?;
         let held = self.subscriptions.acknowledge(subject, &name, &request.cursor).await?;
         Ok(v1::AcknowledgeResponse { cursor: Sealer::of(&self.journal).seal(held) })
-    }
-}
-
-fn asked_from(from: Option<RequestFrom>) -> Result<From, Refusal> {
-    let boundary = match from {
-        None => return Ok(From::Latest),
-        Some(RequestFrom::Cursor(cursor)) => return Ok(From::Cursor(cursor)),
-        Some(RequestFrom::Boundary(boundary)) => boundary,
-    };
-    match v1::Boundary::try_from(boundary) {
-        Ok(v1::Boundary::Earliest) => Ok(From::Earliest),
-        Ok(v1::Boundary::Latest | v1::Boundary::Unspecified) => Ok(From::Latest),
-        Err(_) => Err(Refusal::new(Kind::Invalid, code::REQUEST_INVALID, "boundary: EARLIEST or LATEST")),
     }
 }
 

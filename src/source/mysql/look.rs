@@ -14,7 +14,7 @@ use crate::journal::CatalogueEntry;
 use crate::model::name::TableName;
 use crate::model::position::LogPlace;
 use prost::Message;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -69,6 +69,17 @@ impl Entry {
     }
 }
 
+/// Of the tables that are there when a system is captured for the first time. One that joins later is copied: the rows that it
+/// has are not in the log, or not in what is read of it.
+pub fn first(look: &Look) -> Vec<CatalogueEntry> {
+    let entry = |table: &ServerTable| CatalogueEntry {
+        table: table.name.clone(),
+        said: Some(Entry::of(table).encode()),
+        copy_again: None,
+    };
+    look.tables.iter().map(entry).collect()
+}
+
 /// What a stream knows of the tables beside what is kept.
 pub struct Looked {
     look: watch::Receiver<Arc<Look>>,
@@ -78,13 +89,11 @@ pub struct Looked {
     touched: HashMap<TableName, Instant>,
     /// When a copy kept what it began with.
     kept: HashMap<TableName, Instant>,
-    /// Tables of which this session journaled the first row, or the first description.
-    new: HashSet<TableName>,
 }
 
 impl Looked {
-    pub fn new(look: watch::Receiver<Arc<Look>>, new: HashSet<TableName>) -> Self {
-        Self { look, is_open: true, touched: HashMap::new(), kept: HashMap::new(), new }
+    pub fn new(look: watch::Receiver<Arc<Look>>) -> Self {
+        Self { look, is_open: true, touched: HashMap::new(), kept: HashMap::new() }
     }
 
     /// Waits for another look. Cancel-safe.
@@ -104,20 +113,15 @@ impl Looked {
         self.touched.insert(table.clone(), Instant::now());
     }
 
-    pub fn is_new(&mut self, table: &TableName) {
-        self.new.insert(table.clone());
-    }
-
     /// A copy of the table begins.
     pub fn kept(&mut self, table: &TableName) {
         self.kept.insert(table.clone(), Instant::now());
     }
 
     /// What a difference means; `None`: nothing to journaled rows.
-    fn why(&self, name: &TableName, before: Option<&Entry>, now: &Entry, is_known: bool) -> Option<&'static str> {
+    fn why(&self, name: &TableName, before: Option<&Entry>, now: &Entry) -> Option<&'static str> {
         match before {
             _ if now.unfit => None,
-            None if !is_known || self.new.contains(name) => None,
             None => Some(NOTHING_KEPT),
             Some(before) if before.unfit => Some(UNFIT_BEFORE),
             Some(before) if self.touched.contains_key(name) && before.has_values_of(now) => None,
@@ -138,7 +142,6 @@ impl Stream<'_> {
         }
         self.looked.is_open = false;
         let kept = self.journal.catalogue(&self.system.name);
-        let known: HashSet<_> = self.captured().into_iter().map(|schema| schema.name.clone()).collect();
         let mut entries = Vec::new();
         for table in &look.tables {
             let (name, now) = (&table.name, Entry::of(table));
@@ -148,7 +151,7 @@ impl Stream<'_> {
             if before.as_ref() == Some(&now) || is_old || self.asked.contains(name) {
                 continue;
             }
-            let why = self.looked.why(name, before.as_ref(), &now, known.contains(name));
+            let why = self.looked.why(name, before.as_ref(), &now);
             if let Some(why) = why {
                 tracing::warn!(system = %self.system.name, table = %name, why, "the table is copied again");
                 self.reporter.copies_again("catalogue");

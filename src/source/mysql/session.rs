@@ -11,7 +11,7 @@ use super::dump::{Dump, From};
 use super::fault::Fault;
 use super::history::Sight;
 use super::identity;
-use super::look::Looked;
+use super::look::{self, Looked};
 use super::names::NameCase;
 use super::side::{Look, Side};
 use super::start::{self, Started};
@@ -45,8 +45,6 @@ struct Opened {
     names: NameCase,
     look: Look,
     definitions: Definitions,
-    /// Tables that were described to the journal now.
-    new: HashSet<TableName>,
     checkpoint: MysqlCheckpoint,
     /// Where the dump begins, where that is certain.
     place: Option<LogPlace>,
@@ -57,7 +55,7 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut dump, charsets, names, look, definitions, new, checkpoint, place } = tokio::select! {
+    let Opened { mut dump, charsets, names, look, definitions, checkpoint, place } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
@@ -65,7 +63,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
     let side = Side::spawn(system.clone(), reporter.clone(), intake.durable(), look, definitions);
     let mut stream = Stream {
         copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone(), side.looked()),
-        looked: Looked::new(side.looked(), new),
+        looked: Looked::new(side.looked()),
         side,
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),
@@ -111,15 +109,18 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let tables = &look.tables;
     tell_tables(system, reporter, tables);
     open_memory_tables(&mut connection, tables).await?;
+    if known.is_none() {
+        journal.keep_catalogue(&system.name, look::first(&look)).await?;
+    }
     if known.as_ref() != Some(&checkpoint) {
         record(context, intake, &checkpoint).await?;
     }
-    let new = describe_unknown(&mut connection, context, intake, tables, &charsets).await?;
+    describe_unknown(&mut connection, context, intake, tables, &charsets).await?;
     let (behind, from) = (checkpoint.executed.to_string(), place.as_ref().map(ToString::to_string));
     let begin = place.as_ref().map_or(From::Gtids(&checkpoint.executed), From::Place);
     let dump = Dump::start(connection, system, &server, begin).await?;
     tracing::info!(system = %system.name, behind, from, tables = tables.len(), "streaming");
-    Ok(Opened { dump, charsets, names, look, definitions, new, checkpoint, place })
+    Ok(Opened { dump, charsets, names, look, definitions, checkpoint, place })
 }
 
 /// A restart of the server empties them. It logs that, as TRUNCATE, only when somebody opens them; and it has ended our sessions.
@@ -140,24 +141,22 @@ fn asked(journal: &Journal, system: &MysqlSystem) -> HashSet<TableName> {
     ours.map(|copy| copy.table).collect()
 }
 
-/// So that a table can be named, printed and subscribed to before its first change. Gives those that were unknown.
+/// So that a table can be named, printed and subscribed to before its first change.
 async fn describe_unknown(
     connection: &mut Connection,
     context: &Context,
     intake: &mut Intake,
     tables: &[ServerTable],
     charsets: &Charsets,
-) -> Result<HashSet<TableName>, Fault> {
-    let mut new = HashSet::new();
+) -> Result<(), Fault> {
     let captured = captured(&context.journal, &context.system);
     for table in tables.iter().filter(|table| table.unfit.is_none() && !captured.contains(&table.name)) {
         if let Some(described) = catalogue::describe(connection, &table.name).await? {
             let shape = described.shape(&table.name, charsets);
             intake.describe(&shape.map_err(|why| catalogue::unreadable(&table.name, &why))?).await?;
-            new.insert(table.name.clone());
         }
     }
-    Ok(new)
+    Ok(())
 }
 
 /// Durable when this returns.

@@ -167,9 +167,6 @@ impl Stream<'_> {
             self.assembly.table(table_id, body, Captured::No);
             return Ok(());
         }
-        if self.schema(&name).is_none() {
-            self.looked.is_new(&name);
-        }
         let schema = self.intake.describe(&shape).await?;
         let plan = TablePlan::new(schema, &map, kinds);
         self.assembly.table(table_id, body, Captured::As(Box::new(Table::new(map, plan))));

@@ -62,10 +62,12 @@ impl Kept {
     }
 
     /// Keeps what is another than before. A table that is not in a publication is kept as it was when it last was in one.
+    /// `resumes`: something was captured before, so a table that nothing is known of joins now. The rows that it has are in no
+    /// stream.
     ///
     /// # Errors
     /// [`Fault::Journal`].
-    pub async fn keep(&self, tables: &[ServerTable]) -> Result<(), Fault> {
+    pub async fn keep(&self, tables: &[ServerTable], resumes: bool) -> Result<(), Fault> {
         let known = self.known();
         let mut changes = Vec::new();
         for table in tables.iter().filter(|table| publication::carries(table)) {
@@ -73,7 +75,7 @@ impl Kept {
             let mut now = table.entry.clone();
             // What has grown since the last copy is not forgotten before the next one.
             now.untold = before.as_ref().map_or(now.untold, |before| before.untold.min(now.untold));
-            if let Some(suspicion) = compare(before.as_deref(), &now, known.contains(&table.name)) {
+            if let Some(suspicion) = compare(before.as_deref(), &now, known.contains(&table.name), resumes) {
                 changes.push((table.name.clone(), now, suspicion));
             }
         }
@@ -169,10 +171,14 @@ impl Kept {
 
 /// `None`: nothing is another than before. Within: why the table has to be copied again, if it has. Surprise: a table that
 /// nothing is kept of, though the journal has rows of it, is copied again: unknown is not unchanged.
-fn compare(kept: Option<&Entry>, now: &Entry, is_known: bool) -> Option<Option<Suspicion>> {
-    let Some(kept) = kept else {
-        let why = "nothing is known of how it was before".to_owned();
-        return Some(is_known.then_some(Suspicion { kind: Kind::Unknown, why }));
-    };
-    (kept != now).then(|| difference::between(kept, now))
+fn compare(kept: Option<&Entry>, now: &Entry, is_known: bool, resumes: bool) -> Option<Option<Suspicion>> {
+    if let Some(kept) = kept {
+        return (kept != now).then(|| difference::between(kept, now));
+    }
+    let suspicion = |kind, why: &str| Suspicion { kind, why: why.to_owned() };
+    Some(match (is_known, resumes) {
+        (true, _) => Some(suspicion(Kind::Unknown, "nothing is known of how it was before")),
+        (false, true) => Some(suspicion(Kind::Joined, "it was not captured before")),
+        (false, false) => None,
+    })
 }

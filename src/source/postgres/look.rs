@@ -49,7 +49,7 @@ impl Looker {
         if published.changed {
             seen = catalogue::read(connection, &self.system).await?;
         }
-        self.kept.keep(&seen.tables).await?;
+        self.kept.keep(&seen.tables, resumes).await?;
         self.kept.mark_missing(&seen.tables).await?;
         let mut halted = published.left_out;
         for table in &seen.tables {
@@ -80,7 +80,7 @@ impl Looker {
         connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
         let found = catalogue::read_one(connection, &self.system, table).await?;
         connection.query("COMMIT").await?;
-        self.kept.keep(found.as_slice()).await?;
+        self.kept.keep(found.as_slice(), true).await?;
         Ok(found)
     }
 

@@ -23,6 +23,8 @@ pub enum Kind {
     Ephemeral,
     /// The server holds its cursor under this name.
     Durable(&'static str),
+    /// Starts with the rows that the tables have, and holds its cursor itself from there on.
+    State,
 }
 
 pub struct Follower {
@@ -143,8 +145,9 @@ fn request(kind: &Kind, cursor: Option<String>) -> SubscribeRequest {
     let earliest = From::Boundary(Boundary::Earliest.into());
     let (subscription, from) = match (kind, cursor) {
         (Kind::Durable(name), _) => ((*name).to_owned(), earliest),
-        (Kind::Ephemeral, Some(cursor)) => (String::new(), From::Cursor(cursor)),
+        (Kind::Ephemeral | Kind::State, Some(cursor)) => (String::new(), From::Cursor(cursor)),
         (Kind::Ephemeral, None) => (String::new(), earliest),
+        (Kind::State, None) => (String::new(), From::Boundary(Boundary::State.into())),
     };
     // A connection that was cut may still count as live on the other side.
     let takeover = !subscription.is_empty();

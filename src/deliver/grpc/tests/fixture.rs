@@ -125,8 +125,19 @@ impl Fixture {
         Self { _dir: dir, journal, intake, server: Some(server), stop, operator, address, lsn: 0 }
     }
 
-    /// One durable step of a copy, with so many rows read in it, of `copied` so far.
+    /// One durable step of a first copy, with so many rows read in it, of `copied` so far.
     pub async fn copy_step(&mut self, table: (&str, &str), phase: CopyPhase, rows: u64, copied: u64) -> Sequence {
+        self.step_of_copy(1, table, phase, rows, copied).await
+    }
+
+    pub async fn step_of_copy(
+        &mut self,
+        copy: u64,
+        table: (&str, &str),
+        phase: CopyPhase,
+        rows: u64,
+        copied: u64,
+    ) -> Sequence {
         let schema = self.intake.describe(&shape(table.0, table.1)).await.expect("described").id;
         let read = |ordinal| v1::Change {
             schema_id: schema.0,
@@ -140,7 +151,7 @@ impl Fixture {
             self.intake.chunk(chunk.encode_to_vec().into()).await.expect("queued");
         }
         let progress = CopyProgress {
-            step: CopyStep { table: TableName::new(table.0, table.1), copy: 1, phase, anew: false },
+            step: CopyStep { table: TableName::new(table.0, table.1), copy, phase, anew: false },
             last_key: Vec::new(),
             read_again: Vec::new(),
             rows: copied,
@@ -309,6 +320,10 @@ pub fn earliest(tables: &[&str]) -> v1::SubscribeRequest {
     from(tables, From::Boundary(v1::Boundary::Earliest.into()))
 }
 
+pub fn state(tables: &[&str]) -> v1::SubscribeRequest {
+    from(tables, From::Boundary(v1::Boundary::State.into()))
+}
+
 pub fn latest(tables: &[&str]) -> v1::SubscribeRequest {
     from(tables, From::Boundary(v1::Boundary::Latest.into()))
 }
@@ -346,7 +361,8 @@ fn source() -> v1::SourceStatus {
     let halt = Some(v1::Problem { code: code::PERMISSION_MISSING.to_string(), ..Default::default() });
     let tables =
         vec![table("public", "accounts", None), table("public", "leads", None), table("public", "halted", halt)];
-    v1::SourceStatus { system: "crm".to_owned(), tables, ..Default::default() }
+    let state = v1::SourceState::Streaming.into();
+    v1::SourceStatus { system: "crm".to_owned(), state, tables, ..Default::default() }
 }
 
 fn shape(schema: &str, table: &str) -> TableShape {

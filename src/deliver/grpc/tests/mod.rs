@@ -6,4 +6,5 @@ mod fixture;
 mod limits;
 mod resume;
 mod snapshots;
+mod state;
 mod streams;

@@ -22,6 +22,8 @@ pub struct Suspicion {
 pub enum Kind {
     /// Nothing is kept of it, or nothing that this version reads.
     Unknown,
+    /// It was not captured before.
+    Joined,
     /// Another table has its name.
     Replaced,
     Column,
@@ -38,6 +40,7 @@ impl Kind {
     pub fn label(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::Joined => "joined",
             Self::Replaced => "replaced",
             Self::Column => "column",
             Self::Type => "type",
