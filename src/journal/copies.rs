@@ -192,8 +192,13 @@ impl Copies {
         self.changed.send_modify(|generation| *generation = generation.wrapping_add(1));
     }
 
-    fn get(&self, system: &SystemName, table: &TableName) -> Option<CopyRecord> {
+    pub(super) fn get(&self, system: &SystemName, table: &TableName) -> Option<CopyRecord> {
         self.records().get(&(system.clone(), table.clone())).cloned()
+    }
+
+    /// The first that is it, in the order of the names. Nobody else gets at the copies meanwhile.
+    pub(super) fn find(&self, is_it: impl FnMut(&&CopyRecord) -> bool) -> Option<CopyRecord> {
+        self.records().values().find(is_it).cloned()
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<(SystemName, TableName), CopyRecord>> {
@@ -208,7 +213,7 @@ fn key(record: &CopyRecord) -> (SystemName, TableName) {
 /// What one group does to the copies: visible to the rest of the group at once, to others once it is durable.
 #[derive(Default)]
 pub(super) struct CopyChanges {
-    records: Vec<CopyRecord>,
+    records: BTreeMap<(SystemName, TableName), CopyRecord>,
     requests: Vec<(CopyRecord, tokio::sync::oneshot::Sender<CopyRecord>)>,
 }
 
@@ -230,12 +235,13 @@ impl CopyChanges {
     /// Rows moved in a transaction of the source: a copy that runs has to read them again.
     pub(super) fn moved(&mut self, copies: &Copies, system: &SystemName, rows: Vec<MovedRow>) {
         for MovedRow { table, key } in rows {
-            let here = self.records.iter().position(|known| known.system == *system && known.table == table);
-            let known = here.map(|at| self.records.swap_remove(at)).or_else(|| copies.get(system, &table));
-            match known {
-                Some(known) if known.state == CopyState::Running => self.records.push(known.moved(key)),
+            let at = (system.clone(), table);
+            let here = self.records.remove(&at);
+            let is_here = here.is_some();
+            match here.or_else(|| copies.get(&at.0, &at.1)) {
+                Some(known) if known.state == CopyState::Running => self.put(known.moved(key)),
                 // Taken out above, if it was there.
-                Some(known) if here.is_some() => self.records.push(known),
+                Some(known) if is_here => self.put(known),
                 _ => {}
             }
         }
@@ -267,13 +273,13 @@ impl CopyChanges {
         self.put(CopyRecord { why: why.to_owned(), ..known.asked_anew() });
     }
 
-    pub(super) fn records(&self) -> &[CopyRecord] {
-        &self.records
+    pub(super) fn records(&self) -> impl Iterator<Item = &CopyRecord> {
+        self.records.values()
     }
 
     pub(super) fn publish(self, copies: &Copies) {
         if !self.records.is_empty() {
-            copies.put(self.records);
+            copies.put(self.records.into_values());
         }
         for (record, done) in self.requests {
             // Whoever asked may have gone; it is wanted all the same.
@@ -282,12 +288,11 @@ impl CopyChanges {
     }
 
     fn known(&self, copies: &Copies, system: &SystemName, table: &TableName) -> Option<CopyRecord> {
-        let here = self.records.iter().find(|record| record.system == *system && record.table == *table);
+        let here = self.records.get(&(system.clone(), table.clone()));
         here.cloned().or_else(|| copies.get(system, table))
     }
 
     fn put(&mut self, record: CopyRecord) {
-        self.records.retain(|known| known.system != record.system || known.table != record.table);
-        self.records.push(record);
+        self.records.insert(key(&record), record);
     }
 }

@@ -44,12 +44,20 @@ impl Intake {
         if let Some(schema) = self.shared().schemas.unchanged(&self.system.name, shape) {
             return Ok(schema);
         }
+        let mut described = self.describe_all(vec![shape.clone()]).await?;
+        Ok(described.swap_remove(0))
+    }
+
+    /// The same of many tables: one write of the lock file, whatever their number. Each is there once.
+    ///
+    /// # Errors
+    /// As for [`Self::describe`].
+    pub async fn describe_all(&mut self, shapes: Vec<TableShape>) -> Result<Vec<Arc<TableSchema>>, Error> {
         let permit = self.reserve(0).await?;
         let (shared, system, generation) = (Arc::clone(self.shared()), Arc::clone(&self.system), self.generation);
-        let shape = shape.clone();
         let describe = move || {
-            shared.schemas.describe(&system.name, &shape, |schema| {
-                let step = Step::Schema(Box::new(schema));
+            shared.schemas.describe(&system.name, &shapes, |schemas| {
+                let step = Step::Schemas(schemas);
                 let work = Work { system: Arc::clone(&system), generation, step, permit: Some(permit) };
                 shared.queue.push(work).map_err(|_| shared.stopped())
             })

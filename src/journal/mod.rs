@@ -252,6 +252,11 @@ impl Journal {
         self.shared().schemas.get(id)
     }
 
+    /// The newest version of one table.
+    pub fn current_schema(&self, system: &SystemName, table: &TableName) -> Option<Arc<TableSchema>> {
+        self.shared().schemas.current_of(system, table)
+    }
+
     /// The newest version of every table ever captured, by full name.
     pub fn current_schemas(&self) -> Vec<Arc<TableSchema>> {
         self.shared().schemas.current()
@@ -300,8 +305,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Stopped`].
     pub async fn copy_anew(&self, system: &SystemName, table: &TableName) -> Result<(), Error> {
-        let is_it = |copy: &CopyRecord| copy.system == *system && copy.table == *table;
-        if self.copies().iter().any(is_it) {
+        if self.copy_of(system, table).is_some() {
             self.request(system, table, self.bounds().durable, true).await?;
         }
         Ok(())
@@ -348,6 +352,16 @@ impl Journal {
     /// Every table's newest copy, wanted, running or done.
     pub fn copies(&self) -> Vec<CopyRecord> {
         self.shared().copies.all()
+    }
+
+    /// The same of one table.
+    pub fn copy_of(&self, system: &SystemName, table: &TableName) -> Option<CopyRecord> {
+        self.shared().copies.get(system, table)
+    }
+
+    /// The first of [`Self::copies`] that is it. Who asks must not look at the copies otherwise meanwhile.
+    pub fn find_copy(&self, is_it: impl FnMut(&&CopyRecord) -> bool) -> Option<CopyRecord> {
+        self.shared().copies.find(is_it)
     }
 
     /// Changes whenever a copy was asked for or came on.

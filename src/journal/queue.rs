@@ -32,7 +32,7 @@ pub(super) enum Step {
     Chunk(Bytes),
     Commit(Box<Commit>),
     Advance(Checkpoint, Vec<NoteChange>),
-    Schema(Box<NewSchema>),
+    Schemas(Vec<NewSchema>),
     /// Answered once everything sent before is durable or forgotten.
     Abandon(Option<oneshot::Sender<()>>),
 }

@@ -9,7 +9,7 @@ use crate::model::schema::{Column, ColumnShape, TableShape};
 use crate::model::value_type::ValueType;
 use crate::wire::naming;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Numbers that protobuf keeps for itself.
@@ -42,37 +42,48 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// The table's names and numbers once it looks like `shape`. The registry itself stays as it is.
-    pub(super) fn number(&self, system: &SystemName, shape: &TableShape) -> Table {
-        let known = self.tables.get(&(system.clone(), shape.name.clone()));
-        let mut table = known
-            .cloned()
-            .unwrap_or_else(|| Table { type_name: self.type_name(system, &shape.name), columns: Vec::new() });
-        for column in &mut table.columns {
-            column.living = column.living && shape.columns.iter().any(|shape| column.is(shape));
+    /// The tables' names and numbers once each looks like its shape. The registry itself stays as it is.
+    pub(super) fn number(&self, system: &SystemName, shapes: &[&TableShape]) -> Vec<Table> {
+        let known = |shape: &TableShape| self.tables.get(&(system.clone(), shape.name.clone()));
+        // Two schemas can escape to one package, so every table of the system counts.
+        let mut taken = HashSet::new();
+        if shapes.iter().any(|shape| known(shape).is_none()) {
+            let own = self.tables.iter().filter(|((other, _), _)| other == system);
+            taken.extend(own.map(|(_, table)| naming::folded(&table.type_name)));
         }
-        for column in &shape.columns {
-            table.add_missing(column);
-        }
-        table
+        let number = |shape: &&TableShape| {
+            let mut table = known(shape).cloned().unwrap_or_else(|| Table::new(system, &shape.name, &mut taken));
+            table.take(shape);
+            table
+        };
+        shapes.iter().map(number).collect()
     }
+}
 
-    fn type_name(&self, system: &SystemName, name: &TableName) -> Arc<str> {
+impl Table {
+    /// `taken`: the [folded](naming::folded) names of the system's messages.
+    fn new(system: &SystemName, name: &TableName, taken: &mut HashSet<String>) -> Self {
         let package = if system.is_tailwater() {
             format!("tailwater.{}", name.schema)
         } else {
             naming::package(system.as_str(), &name.schema)
         };
-        // Two schemas can escape to one package, so every table of the system counts.
-        let taken = |message: &str| {
-            let full = format!("{package}.{message}");
-            self.tables.iter().any(|((other, _), table)| other == system && naming::meet(&table.type_name, &full))
-        };
-        format!("{package}.{}", naming::message(&name.table, &taken)).into()
+        let is_taken = |message: &str| taken.contains(&naming::folded(&format!("{package}.{message}")));
+        let type_name = format!("{package}.{}", naming::message(&name.table, &is_taken));
+        taken.insert(naming::folded(&type_name));
+        Self { type_name: type_name.into(), columns: Vec::new() }
     }
-}
 
-impl Table {
+    /// What it is once it looks like `shape`.
+    fn take(&mut self, shape: &TableShape) {
+        for column in &mut self.columns {
+            column.living = column.living && shape.columns.iter().any(|shape| column.is(shape));
+        }
+        for column in &shape.columns {
+            self.add_missing(column);
+        }
+    }
+
     /// The columns of `shape` with their numbers, in its order; `None` unless [`Registry::number`] numbered that shape.
     pub(super) fn columns_of(&self, shape: &TableShape) -> Option<Vec<Column>> {
         let column = |shape: &ColumnShape| {
@@ -194,7 +205,7 @@ mod tests {
 
     fn numbers(registry: &mut Registry, shape: &TableShape) -> Vec<u32> {
         let system = SystemName::new("crm").expect("a name");
-        let table = registry.number(&system, shape);
+        let table = registry.number(&system, &[shape]).remove(0);
         let columns = table.columns_of(shape).expect("it was just numbered");
         registry.tables.insert((system, shape.name.clone()), table);
         columns.iter().map(|column| column.number).collect()

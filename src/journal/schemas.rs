@@ -60,57 +60,68 @@ impl Schemas {
         self.published().current.values().cloned().collect()
     }
 
-    /// The newest version, if it still has that shape.
-    pub(super) fn unchanged(&self, system: &SystemName, shape: &TableShape) -> Option<Arc<TableSchema>> {
-        let published = self.published();
-        let newest = published.current.get(&(system.clone(), shape.name.clone()))?;
-        newest.has_shape(shape).then(|| Arc::clone(newest))
+    /// The newest version of one table.
+    pub(super) fn current_of(&self, system: &SystemName, table: &TableName) -> Option<Arc<TableSchema>> {
+        self.published().current.get(&(system.clone(), table.clone())).cloned()
     }
 
-    /// The version for `shape`; a new one is written to the lock file, then handed to `record`, then seen by others.
-    /// Blocking.
+    /// The newest version, if it still has that shape.
+    pub(super) fn unchanged(&self, system: &SystemName, shape: &TableShape) -> Option<Arc<TableSchema>> {
+        self.current_of(system, &shape.name).filter(|newest| newest.has_shape(shape))
+    }
+
+    /// The version for each of `shapes`, which are of different tables. New ones are written to the lock file, all at once, then
+    /// handed to `record`, then seen by others. Blocking.
     ///
     /// # Errors
     /// [`Error::Refused`] when the lock file cannot be written; what `record` gives.
     pub(super) fn describe(
         &self,
         system: &SystemName,
-        shape: &TableShape,
-        record: impl FnOnce(NewSchema) -> Result<(), Error>,
-    ) -> Result<Arc<TableSchema>, Error> {
+        shapes: &[TableShape],
+        record: impl FnOnce(Vec<NewSchema>) -> Result<(), Error>,
+    ) -> Result<Vec<Arc<TableSchema>>, Error> {
         let mut numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(schema) = self.unchanged(system, shape) {
-            return Ok(schema);
+        let is_new = |shape: &&TableShape| self.unchanged(system, shape).is_none();
+        let new_shapes: Vec<_> = shapes.iter().filter(is_new).collect();
+        let tables = numbering.number(system, &new_shapes);
+        let mut newest = self.published().newest;
+        let mut new = Vec::with_capacity(tables.len());
+        for (shape, table) in new_shapes.into_iter().zip(tables) {
+            newest = newest.saturating_add(1);
+            let schema = Arc::new(version(SchemaId(newest), system, shape, &table));
+            new.push(NewSchema { schema, key: (system.clone(), shape.name.clone()), table });
         }
-        let key = (system.clone(), shape.name.clone());
-        let table = numbering.number(system, shape);
-        if numbering.tables.get(&key) != Some(&table) {
+        if new.iter().any(|new| numbering.tables.get(&new.key) != Some(&new.table)) {
             let mut registry = numbering.clone();
-            registry.tables.insert(key.clone(), table.clone());
+            registry.tables.extend(new.iter().map(|new| (new.key.clone(), new.table.clone())));
             lockfile::write(&self.lock_file, &registry)?;
             *numbering = registry;
         }
-        let schema = Arc::new(self.version(system, shape, &table));
-        record(NewSchema { schema: Arc::clone(&schema), key, table })?;
-        self.published.write().unwrap_or_else(PoisonError::into_inner).add(Arc::clone(&schema));
-        Ok(schema)
-    }
-
-    fn version(&self, system: &SystemName, shape: &TableShape, table: &Table) -> TableSchema {
-        TableSchema {
-            id: SchemaId(self.published().newest.saturating_add(1)),
-            system: system.clone(),
-            name: shape.name.clone(),
-            identity: shape.identity,
-            columns: table.columns_of(shape).expect("`table` was numbered for `shape`"),
-            type_name: Arc::clone(&table.type_name),
-            reserved: table.reserved(),
-            origin: Arc::clone(&shape.origin),
+        let schemas: Vec<_> = new.iter().map(|new| Arc::clone(&new.schema)).collect();
+        if !new.is_empty() {
+            record(new)?;
+            let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+            schemas.into_iter().for_each(|schema| published.add(schema));
         }
+        let described = |shape| self.unchanged(system, shape).expect("it was just published, under the lock");
+        Ok(shapes.iter().map(described).collect())
     }
-
     fn published(&self) -> std::sync::RwLockReadGuard<'_, Published> {
         self.published.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn version(id: SchemaId, system: &SystemName, shape: &TableShape, table: &Table) -> TableSchema {
+    TableSchema {
+        id,
+        system: system.clone(),
+        name: shape.name.clone(),
+        identity: shape.identity,
+        columns: table.columns_of(shape).expect("`table` was numbered for `shape`"),
+        type_name: Arc::clone(&table.type_name),
+        reserved: table.reserved(),
+        origin: Arc::clone(&shape.origin),
     }
 }
 

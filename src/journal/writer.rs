@@ -146,7 +146,7 @@ impl Writer {
                 group.notes(&notes);
                 group.checkpoint(work.system, checkpoint);
             }
-            Step::Schema(schema) => group.schema(&schema),
+            Step::Schemas(schemas) => schemas.iter().for_each(|schema| group.schema(schema)),
             Step::Abandon(done) => {
                 if let Some(open) = self.open.remove(&work.system.name) {
                     open.abandon(&self.store, &mut group.batch);

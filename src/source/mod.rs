@@ -4,6 +4,7 @@
 
 mod backoff;
 pub mod mysql;
+mod next_copy;
 pub mod postgres;
 mod put_off;
 pub mod status;
@@ -15,8 +16,10 @@ use crate::journal::Journal;
 use crate::model::code;
 use crate::model::problem::Problem;
 use status::{Reporter, SourceStatus, State};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A running source.
@@ -44,6 +47,13 @@ pub fn spawn(system: &System, journal: &Journal, stop: CancellationToken) -> Sou
             SourceHandle { status, join: tokio::spawn(watched(run, reporter)) }
         }
     }
+}
+
+/// When tables are looked at again after a look that begun then: looks take a twentieth of the time at most, however many tables
+/// there are.
+fn next_look(begun: Instant, every: Duration) -> Instant {
+    const REST: u32 = 20;
+    begun + every.max(begun.elapsed() * REST)
 }
 
 /// A source that panicked must not pass for a quiet one: it is shown as halted, and the others go on.

@@ -30,10 +30,15 @@ pub fn field(column: &str, number: u32, taken: &dyn Fn(&str) -> bool) -> String 
 
 /// Whether two names could become one in generated code, which changes case and drops underscores.
 pub fn meet(one: &str, other: &str) -> bool {
-    folded(one).eq(folded(other))
+    folded_characters(one).eq(folded_characters(other))
 }
 
-fn folded(name: &str) -> impl Iterator<Item = char> {
+/// Two names meet when this is the same of both.
+pub fn folded(name: &str) -> String {
+    folded_characters(name).collect()
+}
+
+fn folded_characters(name: &str) -> impl Iterator<Item = char> {
     name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase())
 }
 

@@ -11,6 +11,7 @@ mod entities;
 mod harness;
 mod judge;
 mod layering;
+mod many_tables;
 mod mysql;
 mod mysql_attach;
 mod mysql_target;

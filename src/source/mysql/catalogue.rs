@@ -4,8 +4,9 @@
 //! log cannot say: tables before their first change, MariaDB's types that look like BINARY, and what a character set's bytes
 //! stand for.
 
-use super::connection::{Connection, literal};
+use super::connection::Connection;
 use super::fault::Fault;
+use super::tables::questions;
 use crate::config::Flavour;
 use crate::decode::mysql::charset::Charset;
 use crate::decode::mysql::mariadb::Disguised;
@@ -15,6 +16,7 @@ use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use crate::model::schema::{ColumnShape, Identity, TableShape};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A table as the catalogue describes it now.
@@ -41,32 +43,46 @@ pub struct DescribedColumn {
 /// # Errors
 /// Those of the connection.
 pub async fn describe(connection: &mut Connection, table: &TableName) -> Result<Option<Described>, Fault> {
-    let of_table = format!("table_schema = {} AND table_name = {}", literal(&table.schema), literal(&table.table));
-    let sql = format!(
-        "SELECT column_name, data_type, column_type, character_set_name, COALESCE(generation_expression, '') <> '' FROM information_schema.columns \
-         WHERE {of_table} ORDER BY ordinal_position"
-    );
-    let mut columns = Vec::new();
-    for row in connection.rows(&sql).await? {
-        let (data_type, column_type) = (row.some(1)?, row.some(2)?);
-        columns.push(DescribedColumn {
-            name: row.some(0)?.to_owned(),
-            declared: types::declared_in_catalogue(data_type, column_type),
-            charset: row.text(3).map(str::to_owned),
-            disguised: Disguised::by_name(data_type),
-            generated: row.number(4)? != 0,
-        });
+    Ok(describe_all(connection, [table]).await?.remove(table))
+}
+
+/// Those of these tables that are there, in few questions, and perhaps others.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn describe_all<'a>(
+    connection: &mut Connection,
+    tables: impl IntoIterator<Item = &'a TableName>,
+) -> Result<HashMap<TableName, Described>, Fault> {
+    let mut described: HashMap<TableName, Described> = HashMap::new();
+    for condition in questions::conditions(tables) {
+        let sql = format!(
+            "SELECT table_schema, table_name, column_name, data_type, column_type, character_set_name, \
+             COALESCE(generation_expression, '') <> '' FROM information_schema.columns \
+             WHERE {condition} ORDER BY table_schema, table_name, ordinal_position"
+        );
+        for row in connection.rows(&sql).await? {
+            let table = described.entry(TableName::new(row.some(0)?, row.some(1)?)).or_default();
+            let (data_type, column_type) = (row.some(3)?, row.some(4)?);
+            table.columns.push(DescribedColumn {
+                name: row.some(2)?.to_owned(),
+                declared: types::declared_in_catalogue(data_type, column_type),
+                charset: row.text(5).map(str::to_owned),
+                disguised: Disguised::by_name(data_type),
+                generated: row.number(6)? != 0,
+            });
+        }
+        let sql = format!(
+            "SELECT table_schema, table_name, column_name FROM information_schema.statistics \
+             WHERE {condition} AND index_name = 'PRIMARY' ORDER BY table_schema, table_name, seq_in_index"
+        );
+        for row in connection.rows(&sql).await? {
+            if let Some(table) = described.get_mut(&TableName::new(row.some(0)?, row.some(1)?)) {
+                table.primary_key.push(row.some(2)?.to_owned());
+            }
+        }
     }
-    if columns.is_empty() {
-        return Ok(None);
-    }
-    let sql = format!(
-        "SELECT column_name FROM information_schema.statistics \
-         WHERE {of_table} AND index_name = 'PRIMARY' ORDER BY seq_in_index"
-    );
-    let rows = connection.rows(&sql).await?;
-    let primary_key = rows.iter().map(|row| row.some(0).map(str::to_owned)).collect::<Result<_, _>>()?;
-    Ok(Some(Described { columns, primary_key }))
+    Ok(described)
 }
 
 impl Described {

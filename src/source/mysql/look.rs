@@ -106,7 +106,7 @@ impl Looked {
     }
 
     pub fn table(&self, name: &TableName) -> Option<ServerTable> {
-        self.look.borrow().tables.iter().find(|table| table.name == *name).cloned()
+        self.look.borrow().table(name).cloned()
     }
 
     pub fn touched(&mut self, table: &TableName) {

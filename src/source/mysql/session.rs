@@ -25,7 +25,7 @@ use crate::model::name::TableName;
 use crate::model::position::LogPlace;
 use crate::model::schema::Identity;
 use crate::source::status::{CapturedTable, Reporter, State};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -149,14 +149,16 @@ async fn describe_unknown(
     tables: &[ServerTable],
     charsets: &Charsets,
 ) -> Result<(), Fault> {
-    let captured = captured(&context.journal, &context.system);
-    for table in tables.iter().filter(|table| table.unfit.is_none() && !captured.contains(&table.name)) {
-        if let Some(described) = catalogue::describe(connection, &table.name).await? {
-            let shape = described.shape(&table.name, charsets);
-            intake.describe(&shape.map_err(|why| catalogue::unreadable(&table.name, &why))?).await?;
-        }
+    let is_known = |table: &TableName| context.journal.current_schema(&context.system.name, table).is_some();
+    let unknown = tables.iter().filter(|table| table.unfit.is_none()).map(|table| &table.name);
+    let unknown: Vec<_> = unknown.filter(|table| !is_known(table)).collect();
+    let described = catalogue::describe_all(connection, unknown.iter().copied()).await?;
+    let mut shapes = Vec::new();
+    for (table, described) in unknown.into_iter().filter_map(|table| Some((table, described.get(table)?))) {
+        let shape = described.shape(table, charsets);
+        shapes.push(shape.map_err(|why| catalogue::unreadable(table, &why))?);
     }
-    Ok(())
+    Ok(intake.describe_all(shapes).await?)
 }
 
 /// Durable when this returns.
@@ -173,12 +175,6 @@ async fn record(context: &Context, intake: &mut Intake, checkpoint: &MysqlCheckp
             return Err(Fault::Journal(Error::Stopped(problem)));
         }
     }
-}
-
-/// The tables that the journal knows.
-pub fn captured(journal: &Journal, system: &MysqlSystem) -> BTreeSet<TableName> {
-    let ours = journal.current_schemas().into_iter().filter(|schema| schema.system == system.name);
-    ours.map(|schema| schema.name.clone()).collect()
 }
 
 pub fn tell_tables(system: &MysqlSystem, reporter: &Reporter, tables: &[ServerTable]) {

@@ -14,6 +14,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::gtid::GtidSet;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Lsn};
+use crate::source::next_look;
 use crate::source::status::Reporter;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -24,8 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 const POLL: Duration = Duration::from_secs(2);
-/// Tables are looked at once in so many polls.
-const TABLES_EVERY: u32 = 5;
+const TABLES_EVERY: Duration = Duration::from_secs(10);
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// Handle on the task; dropping it ends the task.
@@ -41,6 +41,7 @@ pub struct Side {
 #[derive(Debug)]
 pub struct Look {
     pub at: Instant,
+    /// In the order of their names.
     pub tables: Vec<ServerTable>,
     pub executed: GtidSet,
     pub end: LogPlace,
@@ -58,6 +59,12 @@ impl Look {
         let tables = tables::configured(connection, system, definitions).await?;
         let end = identity::written_to(connection, system.flavour).await?;
         Ok(Self { at, tables, executed: identity::executed(connection, system.flavour).await?, end })
+    }
+
+    pub fn table(&self, name: &TableName) -> Option<&ServerTable> {
+        // They are in the order of their names.
+        let at = self.tables.binary_search_by(|table| table.name.cmp(name)).ok()?;
+        self.tables.get(at)
     }
 }
 
@@ -147,7 +154,7 @@ impl Watch {
         let mut connection = Connection::open(&self.system.endpoint).await?;
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut polls = 0_u32;
+        let mut tables_due = Instant::now() + TABLES_EVERY;
         loop {
             if let Some(question) = open_question.as_ref() {
                 let described = catalogue::describe(&mut connection, &question.table).await?;
@@ -167,9 +174,10 @@ impl Watch {
                 () = self.soon.notified() => self.look_at_tables(&mut connection).await?,
                 _ = poll.tick() => {
                     self.look_at_log(&mut connection).await?;
-                    polls = polls.wrapping_add(1);
-                    if polls.is_multiple_of(TABLES_EVERY) {
+                    let begun = Instant::now();
+                    if begun >= tables_due {
                         self.look_at_tables(&mut connection).await?;
+                        tables_due = next_look(begun, TABLES_EVERY);
                     }
                 }
             }

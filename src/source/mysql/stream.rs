@@ -135,7 +135,11 @@ impl Stream<'_> {
 
     /// The newest version of a captured table, as a statement or the log names it.
     pub(super) fn schema(&self, table: &TableName) -> Option<Arc<TableSchema>> {
-        self.captured().into_iter().find(|schema| self.names.same(&schema.name, table))
+        let exact = self.journal.current_schema(&self.system.name, table).filter(|_| self.system.captures(table));
+        exact.or_else(|| match self.names {
+            NameCase::Exact => None,
+            NameCase::Folded => self.captured().into_iter().find(|schema| self.names.same(&schema.name, table)),
+        })
     }
 
     /// Rows of the table come next. One that is not configured is not described.
@@ -176,11 +180,8 @@ impl Stream<'_> {
     /// Whether the table can be captured, as far as is known. One that looks as it always did is as it was looked at last; of
     /// another one the catalogue is asked, before its rows come.
     async fn is_fit(&mut self, name: &TableName, shape: &TableShape) -> Result<bool, Fault> {
-        let is_known = self
-            .journal
-            .current_schemas()
-            .iter()
-            .any(|schema| schema.system == self.system.name && schema.has_shape(shape));
+        let known = self.journal.current_schema(&self.system.name, name);
+        let is_known = known.is_some_and(|schema| schema.has_shape(shape));
         let looked = self.looked.table(name);
         let found = match looked {
             Some(looked) if is_known => Some(looked),

@@ -7,7 +7,7 @@ use super::catalogue::difference::{self, Kind, Suspicion};
 use super::catalogue::{Entry, ServerTable};
 use super::fault::Fault;
 use super::publication;
-use crate::journal::{CatalogueEntry, CopyRecord, CopyState, Journal};
+use crate::journal::{CatalogueEntry, CopyState, Journal};
 use crate::model::name::{SystemName, TableName};
 use crate::source::status::Reporter;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -98,8 +98,8 @@ impl Kept {
 
     /// How many updates and deletes of a table that was copied the stream has not told of.
     pub fn untold(&self, table: &ServerTable) -> u64 {
-        let is_it = |copy: &CopyRecord| copy.system == self.system && copy.table == table.name;
-        let is_copied = self.journal.copies().iter().any(|copy| is_it(copy) && copy.state != CopyState::Wanted);
+        let copy = self.journal.copy_of(&self.system, &table.name);
+        let is_copied = copy.is_some_and(|copy| copy.state != CopyState::Wanted);
         let before = self.get(&table.name).map_or(table.entry.untold, |before| before.untold);
         if is_copied { table.entry.untold.saturating_sub(before) } else { 0 }
     }

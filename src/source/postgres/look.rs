@@ -31,7 +31,7 @@ pub struct Looked {
     /// The configured ones, in the order of their names.
     pub tables: Vec<ServerTable>,
     /// Those of them that are not captured, or not whole, while the others are.
-    pub halted: Vec<(TableName, Problem)>,
+    pub halted: HashMap<TableName, Problem>,
     /// The publications to stream from.
     pub publications: Vec<String>,
 }
@@ -51,9 +51,9 @@ impl Looker {
         }
         self.kept.keep(&seen.tables, resumes).await?;
         self.kept.mark_missing(&seen.tables).await?;
-        let mut halted = published.left_out;
+        let mut halted: HashMap<_, _> = published.left_out.into_iter().collect();
         for table in &seen.tables {
-            if !halted.iter().any(|(name, _)| *name == table.name) {
+            if !halted.contains_key(&table.name) {
                 let problem = table.unfit.clone().or_else(|| self.untold(table));
                 halted.extend(problem.map(|problem| (table.name.clone(), problem)));
             }
@@ -100,12 +100,10 @@ impl Looker {
 impl Looked {
     /// For the status.
     pub fn captured(&self) -> Vec<CapturedTable> {
-        let halt =
-            |name: &TableName| self.halted.iter().find(|(table, _)| table == name).map(|(_, problem)| problem.clone());
         let captured = |table: &ServerTable| CapturedTable {
             name: table.name.clone(),
             identity: table.identity(),
-            halt: halt(&table.name),
+            halt: self.halted.get(&table.name).cloned(),
         };
         self.tables.iter().map(captured).collect()
     }

@@ -127,13 +127,9 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
 
 /// So that a table can be named, printed and subscribed to before its first change.
 async fn describe_unknown(context: &Context, intake: &mut Intake, tables: &[ServerTable]) -> Result<(), Fault> {
-    let schemas = context.journal.current_schemas();
-    let is_known = |table: &ServerTable| {
-        schemas.iter().any(|schema| schema.system == context.system.name && schema.name == table.name)
-    };
-    for table in tables.iter().filter(|table| publication::carries(table) && !is_known(table)) {
-        intake.describe(&table.shape).await?;
-    }
+    let is_known = |table: &ServerTable| context.journal.current_schema(&context.system.name, &table.name).is_some();
+    let unknown = tables.iter().filter(|table| publication::carries(table) && !is_known(table));
+    intake.describe_all(unknown.map(|table| table.shape.clone()).collect()).await?;
     Ok(())
 }
 

@@ -14,11 +14,12 @@ use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
 use crate::model::problem::Problem;
+use crate::source::next_look;
 use crate::source::status::{CapturedTable, Reporter};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 const POLL: Duration = Duration::from_secs(10);
@@ -96,8 +97,7 @@ impl Watch {
         open_question: &mut Option<Question>,
     ) -> Result<Infallible, Fault> {
         let mut connection = Connection::open(&self.looker.system.endpoint, Purpose::Queries).await?;
-        let mut poll = interval(POLL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due = Instant::now();
         loop {
             if let Some(question) = open_question.as_ref() {
                 let found = self.looker.look_at(&mut connection, &question.table).await?;
@@ -108,10 +108,12 @@ impl Watch {
             }
             tokio::select! {
                 question = asked.recv() => *open_question = Some(question.ok_or(Fault::Closed)?),
-                _ = poll.tick() => {
+                () = sleep_until(due) => {
+                    let begun = Instant::now();
                     let Looker { system, reporter, .. } = &self.looker;
                     look_at_slot(&mut connection, system, reporter).await?;
                     self.look_at_tables(&mut connection).await?;
+                    due = next_look(begun, POLL);
                 }
             }
         }

@@ -185,8 +185,7 @@ impl Worker {
 
     /// What the journal knows of the copy, where it is asked for anew.
     fn asked_anew(&self, record: &CopyRecord) -> Option<CopyRecord> {
-        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
-        self.journal.copies().into_iter().find(is_it).filter(|known| known.anew)
+        self.journal.copy_of(&record.system, &record.table).filter(|known| known.anew)
     }
 
     async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {

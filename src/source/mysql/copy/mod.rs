@@ -26,8 +26,9 @@ use super::policy::{self, Verdict};
 use super::side::Look;
 use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
-use crate::journal::{CopyRecord, CopyState, Journal};
+use crate::journal::{CopyRecord, Journal};
 use crate::model::name::TableName;
+use crate::source::next_copy::Known;
 use crate::source::put_off::PutOff;
 use crate::source::status::Reporter;
 use gate::{Gone, Knocker};
@@ -153,23 +154,20 @@ impl Worker {
         loop {
             self.changed.borrow_and_update();
             let now = Instant::now();
-            let is_ours =
-                |record: &CopyRecord| record.system == self.system.name && self.system.captures(&record.table);
-            let records = self.journal.copies().into_iter().filter(is_ours);
-            let records = records.map(|record| self.brought_to(record));
-            let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
-            open.retain(|record| self.is_fit(&record.table));
-            open.sort_by_key(|record| (self.put_off.had_trouble(&record.table), record.state != CopyState::Running));
-            let is_due = |record: &CopyRecord| self.pace.due(record, now).is_none();
-            let next = open.iter().find(|record| !self.put_off.waits(&record.table, now) && is_due(record));
-            if let Some(record) = next {
-                return record.clone();
+            let known = Known { system: &self.system.name, brought: &self.brought, put_off: &self.put_off };
+            let is_fit = |record: &CopyRecord| self.system.captures(&record.table) && self.is_fit(&record.table);
+            let is_due = |record: &CopyRecord| self.pace.due(record, now).is_none() && is_fit(record);
+            if let Some(record) = known.next(&self.journal, is_due) {
+                return record;
             }
-            for record in open.iter().filter(|record| !is_due(record)) {
+            let ours = self.journal.copies().into_iter().filter(|record| record.system == self.system.name);
+            let paced =
+                ours.filter_map(|record| self.pace.due(known.brought_to(&record), now).map(|due| (record, due)));
+            let mut earliest = self.put_off.earliest(now);
+            for (record, due) in paced.filter(|(record, _)| is_fit(record)) {
                 self.reporter.copy_waits(&record.table, Some(pace::WAITS));
+                earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
             }
-            let due = open.iter().filter_map(|record| self.pace.due(record, now));
-            let earliest = due.chain(self.put_off.earliest(now)).min();
             let mut looked = self.looked.clone();
             looked.mark_unchanged();
             tokio::select! {
@@ -186,17 +184,11 @@ impl Worker {
     /// Whether the table can be captured; where it cannot, its copy waits.
     fn is_fit(&self, table: &TableName) -> bool {
         let looked = self.looked.borrow();
-        let unfit = looked.tables.iter().find(|looked| looked.name == *table).and_then(|table| table.unfit.as_ref());
+        let unfit = looked.table(table).and_then(|table| table.unfit.as_ref());
         if let Some(problem) = unfit {
             self.reporter.copy_waits(table, Some(&format!("the table is halted: {problem}")));
         }
         unfit.is_none()
-    }
-
-    /// The record as it will be once all that was handed over is durable.
-    fn brought_to(&self, record: CopyRecord) -> CopyRecord {
-        let ahead = self.brought.get(&record.table).filter(|brought| brought.copy >= record.copy);
-        ahead.cloned().unwrap_or(record)
     }
 }
 

@@ -3,11 +3,11 @@
 //! Surprises: what a MERGE table is made of is written under the MERGE table's name, too. Engines without transactions have no
 //! snapshots, so a copy locks the table while it reads; without a key it could still double a row of a transaction under way.
 
-use super::{Kind, ServerTable};
+use super::{Kind, ServerTable, questions};
 use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
-use crate::source::mysql::connection::{Connection, literal};
+use crate::source::mysql::connection::Connection;
 use crate::source::mysql::copy::qualified;
 use crate::source::mysql::fault::Fault;
 use std::collections::{HashMap, HashSet};
@@ -37,7 +37,6 @@ pub struct Surroundings {
 #[derive(Default)]
 pub struct Definitions(HashMap<TableName, Definition>);
 
-#[derive(Clone)]
 struct Definition {
     /// As of which it was read.
     made: String,
@@ -56,43 +55,60 @@ enum Cascade {
 }
 
 impl Definitions {
-    async fn of(
+    /// Reads those of these tables that may be other ones than what is known, and forgets those of others.
+    async fn read(
         &mut self,
         connection: &mut Connection,
-        table: &ServerTable,
+        tables: &[ServerTable],
         cascades_unlogged: bool,
-    ) -> Result<Definition, Fault> {
-        if let Some(known) = self.0.get(&table.name)
-            && known.made == table.made
-            && known.settled
-        {
-            return Ok(known.clone());
+    ) -> Result<(), Fault> {
+        let mut known = std::mem::take(&mut self.0);
+        let mut unknown = Vec::new();
+        for table in tables {
+            match known.remove(&table.name).filter(|known| known.settled && known.made == table.made) {
+                Some(known) => drop(self.0.insert(table.name.clone(), known)),
+                None => unknown.push(table),
+            }
         }
-        let (now, columns) = columns(connection, &table.name).await?;
-        let settled = !table.made.is_empty() && table.made < now;
-        let cascade = if cascades_unlogged { shown_cascade(connection, &table.name).await? } else { None };
-        let definition = Definition { made: table.made.clone(), settled, columns, cascade };
-        self.0.insert(table.name.clone(), definition.clone());
-        Ok(definition)
+        let mut columns = HashMap::new();
+        for condition in questions::conditions(unknown.iter().map(|table| &table.name)) {
+            read_columns(connection, &condition, &mut columns).await?;
+        }
+        for table in unknown {
+            let Columns { read_at, columns } = columns.remove(&table.name).unwrap_or_default();
+            let settled = !table.made.is_empty() && table.made < read_at;
+            let looks_for_cascade = cascades_unlogged && has_snapshots(&table.engine);
+            let cascade = if looks_for_cascade { shown_cascade(connection, &table.name).await? } else { None };
+            self.0.insert(table.name.clone(), Definition { made: table.made.clone(), settled, columns, cascade });
+        }
+        Ok(())
     }
 }
 
-/// When they were read, as the server's text, and everything that says what each column's values are. A key that is not the
-/// primary one says nothing of them.
-async fn columns(connection: &mut Connection, table: &TableName) -> Result<(String, Vec<String>), Fault> {
+#[derive(Default)]
+struct Columns {
+    /// As the server's text.
+    read_at: String,
+    columns: Vec<String>,
+}
+
+/// Everything that says what each column's values are. A key that is not the primary one says nothing of them.
+async fn read_columns(
+    connection: &mut Connection,
+    condition: &str,
+    read: &mut HashMap<TableName, Columns>,
+) -> Result<(), Fault> {
     let sql = format!(
         "SELECT NOW(), CONCAT_WS('|', column_name, column_type, COALESCE(collation_name, ''), is_nullable, IF(column_key = 'PRI', 'PRI', ''), \
-         extra, COALESCE(generation_expression, '')) FROM information_schema.columns \
-         WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position",
-        literal(&table.schema),
-        literal(&table.table)
+         extra, COALESCE(generation_expression, '')), table_schema, table_name FROM information_schema.columns \
+         WHERE {condition} ORDER BY table_schema, table_name, ordinal_position"
     );
-    let (mut now, mut columns) = (String::new(), Vec::new());
     for row in connection.rows(&sql).await? {
-        row.some(0)?.clone_into(&mut now);
-        columns.push(row.some(1)?.to_owned());
+        let of_table = read.entry(TableName::new(row.some(2)?, row.some(3)?)).or_default();
+        row.some(0)?.clone_into(&mut of_table.read_at);
+        of_table.columns.push(row.some(1)?.to_owned());
     }
-    Ok((now, columns))
+    Ok(())
 }
 
 /// By SHOW CREATE TABLE: MariaDB hides foreign keys in its catalogue from those who may only read the table.
@@ -141,21 +157,26 @@ impl Surroundings {
         Ok(())
     }
 
+    /// Fills in what the tables' definitions say.
+    ///
     /// # Errors
     /// Those of the connection.
     pub async fn judge(
         &self,
         connection: &mut Connection,
         definitions: &mut Definitions,
-        table: ServerTable,
-    ) -> Result<ServerTable, Fault> {
-        let mut unfit = self.unfit(&table);
-        let looks_for_cascades = self.cascades_unlogged && has_snapshots(&table.engine);
-        let Definition { columns, cascade, .. } = definitions.of(connection, &table, looks_for_cascades).await?;
-        if let (None, Some(cascade)) = (&unfit, cascade) {
-            unfit = Some(Problem::new(code::CASCADE_UNLOGGED, cascade.of(&table.name)));
+        tables: &mut [ServerTable],
+    ) -> Result<(), Fault> {
+        definitions.read(connection, tables, self.cascades_unlogged).await?;
+        for table in tables {
+            table.unfit = self.unfit(table);
+            let Some(Definition { columns, cascade, .. }) = definitions.0.get(&table.name) else { continue };
+            table.columns.clone_from(columns);
+            if let (None, Some(cascade)) = (&table.unfit, cascade) {
+                table.unfit = Some(Problem::new(code::CASCADE_UNLOGGED, cascade.of(&table.name)));
+            }
         }
-        Ok(ServerTable { columns, unfit, ..table })
+        Ok(())
     }
 
     fn unfit(&self, table: &ServerTable) -> Option<Problem> {

@@ -4,10 +4,11 @@
 //! subqueries: a MariaDB server (10.11.19, 11.8.9) can crash over one on information_schema when the connection breaks.
 
 mod fit;
+pub mod questions;
 
 pub use fit::{Definitions, has_snapshots};
 
-use super::connection::{Connection, literal};
+use super::connection::Connection;
 use super::fault::Fault;
 use crate::config::MysqlSystem;
 use crate::model::name::TableName;
@@ -75,11 +76,8 @@ pub async fn all(
     let surroundings = Surroundings::read(connection, &found).await?;
     found.retain(|table| system.captures(&table.name));
     found.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut judged = Vec::with_capacity(found.len());
-    for table in found {
-        judged.push(surroundings.judge(connection, definitions, table).await?);
-    }
-    Ok(judged)
+    surroundings.judge(connection, definitions, &mut found).await?;
+    Ok(found)
 }
 
 /// One table, configured or not; `None` when it is gone.
@@ -87,15 +85,16 @@ pub async fn all(
 /// # Errors
 /// Those of the connection.
 pub async fn one(connection: &mut Connection, name: &TableName) -> Result<Option<ServerTable>, Fault> {
-    let of_table = format!(" AND table_schema = {} AND table_name = {}", literal(&name.schema), literal(&name.table));
+    let of_table = format!(" AND {}", questions::of_table(name));
     let keyed = connection.rows(&format!("{KEYS}{of_table}")).await?.first().map(|_| name.clone());
-    let found = read(connection, &format!("{TABLES}{of_table}"), &keyed.into_iter().collect()).await?;
-    let Some(table) = found.into_iter().next() else { return Ok(None) };
+    let mut found = read(connection, &format!("{TABLES}{of_table}"), &keyed.into_iter().collect()).await?;
+    let Some(table) = found.first() else { return Ok(None) };
     // Only tables without transactions can be part of a MERGE table.
     let others =
         if has_snapshots(&table.engine) { Vec::new() } else { read(connection, TABLES, &HashSet::new()).await? };
     let surroundings = Surroundings::read(connection, &others).await?;
-    Ok(Some(surroundings.judge(connection, &mut Definitions::default(), table).await?))
+    surroundings.judge(connection, &mut Definitions::default(), &mut found).await?;
+    Ok(found.pop())
 }
 
 async fn read(connection: &mut Connection, sql: &str, keyed: &HashSet<TableName>) -> Result<Vec<ServerTable>, Fault> {

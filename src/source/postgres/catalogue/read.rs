@@ -152,9 +152,10 @@ async fn put_together(
     let types = UserTypes::read(connection, chosen).await?;
     let partitions = partitions(connection, relations, chosen).await?;
     let version: u32 = single(connection, "SELECT current_setting('server_version_num')").await?;
+    let children = Children::of(relations);
     let mut tables = Vec::new();
     for found in chosen.iter().filter_map(|oid| relations.get(oid)) {
-        let below = below(relations, found.oid);
+        let below = children.below(found.oid);
         let fit = identity::judge(found, &below, version, publications.carries_generated());
         let columns = columns.remove(&found.oid).unwrap_or_default();
         let relation = Relation {
@@ -202,16 +203,32 @@ fn as_in_the_stream(column: &ColumnEntry) -> RelationColumn<'_> {
     RelationColumn { name, key: false, type_oid: *type_oid, modifier: *modifier }
 }
 
-/// Everything below a partitioned table, by oid.
-fn below(relations: &HashMap<u32, Found>, root: u32) -> Vec<&Found> {
-    let parent = |child: &&Found| child.parent.and_then(|oid| relations.get(&oid));
-    let is_below = |found: &&Found| std::iter::successors(parent(found), parent).any(|ancestor| ancestor.oid == root);
-    if relations.get(&root).is_none_or(|root| root.kind != 'p') {
-        return Vec::new();
+/// The partitions of each partitioned table.
+struct Children<'a>(HashMap<u32, Vec<&'a Found>>);
+
+impl<'a> Children<'a> {
+    fn of(relations: &'a HashMap<u32, Found>) -> Self {
+        let mut children: HashMap<u32, Vec<&Found>> = HashMap::new();
+        for found in relations.values() {
+            if let Some(parent) = found.parent {
+                children.entry(parent).or_default().push(found);
+            }
+        }
+        Self(children)
     }
-    let mut below: Vec<_> = relations.values().filter(|found| found.parent.is_some()).filter(is_below).collect();
-    below.sort_by_key(|found| found.oid);
-    below
+
+    /// At all levels, by oid.
+    fn below(&self, root: u32) -> Vec<&'a Found> {
+        let of = |parent: u32| self.0.get(&parent).into_iter().flatten().copied();
+        let mut below: Vec<&Found> = of(root).collect();
+        let mut at = 0;
+        while let Some(oid) = below.get(at).map(|found| found.oid) {
+            below.extend(of(oid));
+            at += 1;
+        }
+        below.sort_by_key(|found| found.oid);
+        below
+    }
 }
 
 /// The columns that the stream carries, by number. A default that was given and dropped again has left its mark where the
@@ -251,7 +268,8 @@ async fn partitions(
     relations: &HashMap<u32, Found>,
     chosen: &[u32],
 ) -> Result<HashMap<u32, PartitionEntry>, Fault> {
-    let below: Vec<_> = chosen.iter().flat_map(|root| below(relations, *root)).map(|found| found.oid).collect();
+    let children = Children::of(relations);
+    let below: Vec<_> = chosen.iter().flat_map(|root| children.below(*root)).map(|found| found.oid).collect();
     if below.is_empty() {
         return Ok(HashMap::new());
     }
@@ -329,6 +347,6 @@ mod tests {
         assert_eq!(names("public.*"), ["log", "other"]);
         assert_eq!(names("*.log_2026_11"), ["log_2026_11"]);
         assert_eq!(names("*2026*"), ["log_2026"]);
-        assert_eq!(below(&relations, 1).iter().map(|found| found.oid).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(Children::of(&relations).below(1).iter().map(|found| found.oid).collect::<Vec<_>>(), [2, 3]);
     }
 }

@@ -159,8 +159,7 @@ impl Worker {
     }
 
     fn is_asked_anew(&self, record: &CopyRecord) -> bool {
-        let is_it = |known: &CopyRecord| known.system == record.system && known.table == record.table;
-        self.journal.copies().iter().any(|known| is_it(known) && known.anew)
+        self.journal.copy_of(&record.system, &record.table).is_some_and(|known| known.anew)
     }
 
     /// Reads the next rows and journals them.

@@ -32,9 +32,10 @@ use super::fault::{Fault, chain};
 use super::policy::{self, Verdict};
 use super::simple_query::{Connection, Purpose};
 use crate::config::PostgresSystem;
-use crate::journal::{CopyRecord, CopyState, Journal};
+use crate::journal::{CopyRecord, Journal};
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
+use crate::source::next_copy::Known;
 use crate::source::postgres::catalogue::CarrierEntry;
 use crate::source::postgres::kept::Kept;
 use crate::source::put_off::PutOff;
@@ -187,15 +188,13 @@ impl Worker {
     async fn next(&mut self) -> CopyRecord {
         loop {
             self.changed.borrow_and_update();
-            let now = Instant::now();
-            let records = self.journal.copies().into_iter().filter(|record| self.is_ours(record));
-            let records = records.map(|record| self.brought_to(record));
-            let mut open: Vec<_> = records.filter(|record| record.state != CopyState::Done).collect();
-            open.sort_by_key(|record| (self.put_off.had_trouble(&record.table), record.state != CopyState::Running));
-            if let Some(record) = open.into_iter().find(|record| !self.put_off.waits(&record.table, now)) {
+            let known = Known { system: &self.system.name, brought: &self.brought, put_off: &self.put_off };
+            // A table may be configured no more while its copy is wanted.
+            let is_ours = |record: &CopyRecord| self.system.tables.matches(&record.table.to_string());
+            if let Some(record) = known.next(&self.journal, is_ours) {
                 return record;
             }
-            let earliest = self.put_off.earliest(now);
+            let earliest = self.put_off.earliest(Instant::now());
             tokio::select! {
                 changed = self.changed.changed() => if changed.is_err() {
                     // The journal is closed, and with it the session soon.
@@ -204,11 +203,6 @@ impl Worker {
                 () = at(earliest) => {}
             }
         }
-    }
-
-    /// A table may be configured no more while its copy is wanted.
-    fn is_ours(&self, record: &CopyRecord) -> bool {
-        record.system == self.system.name && self.system.tables.matches(&record.table.to_string())
     }
 
     /// Waits, and says what for where that lasts.
@@ -221,12 +215,6 @@ impl Worker {
         let waited = wait.await;
         self.reporter.copy_waits(table, None);
         waited
-    }
-
-    /// The record as it will be once all that was handed over is durable.
-    fn brought_to(&self, record: CopyRecord) -> CopyRecord {
-        let ahead = self.brought.get(&record.table).filter(|brought| brought.copy >= record.copy);
-        ahead.cloned().unwrap_or(record)
     }
 }
 

@@ -162,8 +162,8 @@ impl Worker {
     }
 
     fn is_current(&self, shape: &TableShape) -> bool {
-        let current = self.journal.current_schemas();
-        current.iter().any(|schema| schema.system == self.system.name && schema.has_shape(shape))
+        let current = self.journal.current_schema(&self.system.name, &shape.name);
+        current.is_some_and(|schema| schema.has_shape(shape))
     }
 }
 

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// Somebody else's lock on a table is not waited for longer: nobody is to wait behind ours.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
+/// Each takes a lock until the end of its transaction, and the server has room for so many (`max_locks_per_transaction`).
+const TABLES_AT_ONCE: usize = 500;
 /// In which tables are tried one by one. What is left over has its turn at the next look.
 const ONE_BY_ONE_MAX: Duration = Duration::from_secs(3);
 
@@ -38,7 +40,7 @@ impl Refusals {
     }
 }
 
-/// All at once where that goes, else table by table; those that cannot join are in `refusals` afterwards. Gives whether
+/// Many at once where that goes, else table by table; those that cannot join are in `refusals` afterwards. Gives whether
 /// anything was changed.
 ///
 /// # Errors
@@ -55,18 +57,20 @@ pub async fn apply(
     }
     let mut turns: Vec<_> = refusals.problems().map(|(table, _)| table).collect();
     let untried = changes.without(&turns);
-    let sql = untried.statements().join(" ");
-    let mut changed = !untried.is_empty();
-    if changed {
+    let (mut changed, mut refused) = (false, Vec::new());
+    for part in untried.parts(TABLES_AT_ONCE) {
+        let sql = part.statements().join(" ");
         tracing::info!(sql, "setting publications");
-    }
-    if let Err(error) = run(connection, &sql).await? {
-        if is_set_up && is_forbidden(&error) {
-            return Err(Fault::Halt(forbidden(&error, &sql)));
+        match run(connection, &sql).await? {
+            Ok(()) => changed = true,
+            Err(error) if is_set_up && is_forbidden(&error) => return Err(Fault::Halt(forbidden(&error, &sql))),
+            Err(_) => {
+                changed |= set_options(connection, &part).await?;
+                refused.extend(part.tables.into_keys());
+            }
         }
-        changed = set_options(connection, &untried).await?;
-        turns.splice(0..0, untried.tables.into_keys());
     }
+    turns.splice(0..0, refused);
     Ok(one_by_one(connection, changes, &turns, refusals).await? || changed)
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::simple_query::{identifier, qualified};
 use crate::model::name::TableName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// One of the two publications as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +67,23 @@ impl Changes {
 
     /// But for these tables.
     pub fn without(&self, tables: &[TableName]) -> Self {
-        let mut others = self.clone();
+        let (mut others, tables) = (self.clone(), tables.iter().collect::<HashSet<_>>());
         others.tables.retain(|table, _| !tables.contains(table));
         others
+    }
+
+    /// For one transaction each: the publications themselves first, and so many tables. Nothing is no part.
+    pub fn parts(self, tables_max: usize) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut part = Self { publications: self.publications, tables: BTreeMap::new() };
+        for (table, moves) in self.tables {
+            if part.tables.len() == tables_max {
+                parts.push(std::mem::take(&mut part));
+            }
+            part.tables.insert(table, moves);
+        }
+        parts.extend((!part.is_empty()).then_some(part));
+        parts
     }
 
     /// All of it, tables together, for one transaction or for a person.
