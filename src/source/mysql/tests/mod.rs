@@ -3,6 +3,7 @@
 mod attached;
 mod copy;
 mod history;
+mod json;
 mod names;
 mod preflight;
 mod streaming;
