@@ -7,6 +7,7 @@ pub mod mysql;
 mod next_copy;
 pub mod postgres;
 mod put_off;
+mod repeated;
 pub mod status;
 
 pub use backoff::Backoff;

@@ -113,9 +113,9 @@ codes! {
     }
     CELL_UNREADABLE = "TW-SRC-019" {
         what: "a value is not what its column's type promises",
-        why: "Sending it on as something else, or leaving it out, would be a lie. The slot has not moved.",
-        evidence: "The message names table and column.",
-        next: "Exclude the table under `tables.exclude` and restart to let the others go on; report the column's type.",
+        why: "Bytes that are no text in the column's character set, for example. Sending them on as something else, or leaving them out, would be a lie. Nothing more of the table is captured; the other tables go on, and this one is copied again.",
+        evidence: "The message names table and column, and the whole numbers of the row's key.",
+        next: "Correct the value at the source: the copy then takes it up by itself, at most a minute later. Or exclude the table under `tables.exclude`.",
     }
     SERVER_UNAVAILABLE = "TW-SRC-020" {
         what: "the server is up but takes no replication now",
@@ -230,5 +230,11 @@ codes! {
         why: "The table was dropped or renamed at the source, or the config leaves it out now. The target keeps the rows that it has; nothing changes them any more.",
         evidence: "tailwater status lists the source's tables.",
         next: "Nothing, if that was meant: drop the table at the target and leave it out of the target's `tables`. If it comes back, it is copied again by itself.",
+    }
+    ERROR_REPEATED = "TW-SRC-039" {
+        what: "the server gives the same error at the same place of its log, again and again",
+        why: "The error is none that Tailwater knows. It may be a value that the server cannot send (a very large one), or a part of the log that it cannot decode. Trying on would not help, and nothing behind that place can be read before it.",
+        evidence: "The server's words in the message, and its own log at that time.",
+        next: "Remove what the server names, then restart. Where the transaction itself cannot be sent, exclude its table under `tables.exclude`, restart, and include it again: it is then copied.",
     }
 }

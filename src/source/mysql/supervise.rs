@@ -9,6 +9,7 @@ use crate::journal::{self, Intake};
 use crate::model::code::{self, Code};
 use crate::model::problem::Problem;
 use crate::source::backoff::Backoff;
+use crate::source::repeated::Repeated;
 use crate::source::status::State;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -18,7 +19,7 @@ const WELL_AFTER: Duration = Duration::from_secs(30);
 
 pub async fn run(context: Context) {
     let mut intake = context.journal.intake(&context.system.name);
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut repeated) = (Backoff::default(), Repeated::default());
     let mut told = None;
     while !context.stop.is_cancelled() {
         let started = Instant::now();
@@ -27,7 +28,13 @@ pub async fn run(context: Context) {
             backoff.reset();
             told = None;
         }
-        let wait = match policy::judge(&fault) {
+        let verdict = policy::judge(&fault);
+        if let Verdict::Retry(problem) | Verdict::RetrySeldom(problem) = &verdict
+            && let Some(problem) = repeated.ended(problem, context.journal.checkpoint(&context.system.name))
+        {
+            return halt(&context, problem).await;
+        }
+        let wait = match verdict {
             Verdict::Halt(problem) => return halt(&context, problem).await,
             Verdict::Retry(problem) => retry(&context, problem, &mut told, backoff.wait()),
             Verdict::RetrySeldom(problem) => retry(&context, problem, &mut told, backoff.wait_long()),
