@@ -42,7 +42,7 @@ impl Doubts {
                 captured.insert(status.system.clone(), names.collect::<HashSet<_>>());
             }
             for table in status.tables.iter() {
-                halts.extend(table.halt.clone().map(|halt| (named(&status.system, &table.name), halt)));
+                halts.extend(status.halt_of(table).map(|halt| (named(&status.system, &table.name), halt.clone())));
             }
         }
         Self { copies, halts, halted_sources, captured }

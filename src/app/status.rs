@@ -118,7 +118,11 @@ fn source(status: &SourceStatus, copies: &Copies) -> v1::SourceStatus {
         changes: status.changes,
         transactions: status.transactions,
         halt,
-        tables: status.tables.iter().map(|captured| table(captured, copy(&captured.name))).collect(),
+        tables: status
+            .tables
+            .iter()
+            .map(|captured| table(captured, status.halt_of(captured), copy(&captured.name)))
+            .collect(),
         reconnects: status.reconnects,
         checkpoint_place: status.flushed_place.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
@@ -147,7 +151,7 @@ pub(super) fn problem(problem: &Problem) -> v1::Problem {
     }
 }
 
-fn table(table: &CapturedTable, copy: Option<v1::CopyStatus>) -> v1::TableStatus {
+fn table(table: &CapturedTable, halt: Option<&Problem>, copy: Option<v1::CopyStatus>) -> v1::TableStatus {
     let identity = match table.identity {
         Identity::Key => "key",
         Identity::Full => "full",
@@ -156,7 +160,7 @@ fn table(table: &CapturedTable, copy: Option<v1::CopyStatus>) -> v1::TableStatus
     v1::TableStatus {
         schema: table.name.schema.to_string(),
         table: table.name.table.to_string(),
-        halt: table.halt.as_ref().map(problem),
+        halt: halt.map(problem),
         identity: identity.to_owned(),
         copy,
     }

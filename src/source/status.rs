@@ -75,6 +75,19 @@ pub struct SourceStatus {
     pub tables: Arc<[CapturedTable]>,
     /// Why the copy of a table does not come on, while it waits.
     pub copies_wait: BTreeMap<TableName, String>,
+    /// Tables with something in them that cannot be passed on, until another copy of them is complete.
+    unreadable: BTreeMap<(TableName, By), Problem>,
+}
+
+/// What met something that cannot be passed on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum By {
+    /// The description of the table in the log: none of its rows can be read.
+    Shape,
+    /// A row in the log.
+    Row,
+    /// A row of a copy.
+    Copy,
 }
 
 impl SourceStatus {
@@ -96,7 +109,19 @@ impl SourceStatus {
             retained_bytes: None,
             tables: Arc::new([]),
             copies_wait: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
         }
+    }
+
+    /// Why the table's changes do not come, while those of the others do.
+    pub fn halt_of<'a>(&'a self, table: &'a CapturedTable) -> Option<&'a Problem> {
+        let unreadable = || [By::Shape, By::Copy, By::Row].into_iter().find_map(|by| self.unreadable(&table.name, by));
+        table.halt.as_ref().or_else(unreadable)
+    }
+
+    fn unreadable(&self, table: &TableName, by: By) -> Option<&Problem> {
+        // Hardly ever is there anything in it.
+        if self.unreadable.is_empty() { None } else { self.unreadable.get(&(table.clone(), by)) }
     }
 
     /// Server's log that is not durable here yet.
@@ -184,6 +209,23 @@ impl Reporter {
             };
             before.as_deref() != why
         })
+    }
+
+    /// There is something in the table that cannot be passed on; `None`: no more. Gives whether that is news.
+    pub fn unreadable(&self, table: &TableName, by: By, problem: Option<&Problem>) -> bool {
+        self.status.send_if_modified(|status| {
+            let at = (table.clone(), by);
+            let before = match problem {
+                Some(problem) => status.unreadable.insert(at, problem.clone()),
+                None => status.unreadable.remove(&at),
+            };
+            before.as_ref() != problem
+        })
+    }
+
+    /// As the log describes the table, none of its rows can be read.
+    pub fn is_shape_unreadable(&self, table: &TableName) -> bool {
+        self.status.borrow().unreadable(table, By::Shape).is_some()
     }
 
     /// A table is copied again because its rows may have changed without an event. `reason`: one of a few words.

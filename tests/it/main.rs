@@ -28,6 +28,7 @@ mod target;
 mod types_page;
 mod unfit_mysql;
 mod unlogged_mysql;
+mod unreadable;
 mod unseen;
 mod unseen_mysql;
 mod verify;

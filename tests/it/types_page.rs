@@ -28,8 +28,8 @@ the type's name, nothing lost. In a target PostgreSQL's own keep their type, tho
 ";
 const OF_MYSQL: &str = "## MySQL and MariaDB
 
-Text of every character set arrives as UTF-8, by the server's own conversion. A column of a type that is not read halts its source with
-TW-MYS-015 instead of being guessed at.
+Text of every character set arrives as UTF-8, by the server's own conversion. Bytes that are no character of the set halt their table with
+TW-SRC-019, and a column of a type that is not read halts its table with TW-MYS-015; nothing is guessed at.
 
 ";
 

@@ -14,8 +14,8 @@ pub enum Charset {
     Binary,
     /// utf8mb3 and utf8mb4.
     Utf8,
-    /// One character a byte.
-    Table(Arc<[char; 256]>),
+    /// One character a byte, or none.
+    Table(Arc<[Option<char>; 256]>),
     Multibyte(Arc<Multibyte>),
     Utf16,
     Utf16Le,
@@ -45,6 +45,15 @@ impl Charset {
         }
     }
 
+    /// Whether a column can hold what is no character of the set. The server's CONVERT makes a question mark of it.
+    pub fn has_gaps(&self) -> bool {
+        match self {
+            Self::Binary | Self::Utf8 => false,
+            Self::Table(table) => table.iter().any(Option::is_none),
+            Self::Multibyte(_) | Self::Utf16 | Self::Utf16Le | Self::Utf32 => true,
+        }
+    }
+
     /// Appends `text`; `None` when it is not of this character set.
     #[inline]
     pub fn append(&self, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
@@ -55,7 +64,9 @@ impl Charset {
                 out.extend_from_slice(text);
             }
             Self::Table(table) => {
-                text.iter().for_each(|byte| push(table.get(usize::from(*byte)).copied().unwrap_or('?'), out));
+                for byte in text {
+                    push(table.get(usize::from(*byte)).copied().flatten()?, out);
+                }
             }
             Self::Multibyte(set) => {
                 let mut rest = text;
@@ -78,11 +89,12 @@ impl Charset {
     }
 }
 
-/// Half a surrogate pair is no character; ucs2 can hold one, and the server's CONVERT makes it a question mark.
+/// Half a surrogate pair is no character; ucs2 can hold one.
 fn append_utf16(text: &[u8], unit: impl Fn([u8; 2]) -> u16, out: &mut Vec<u8>) -> Option<()> {
     let (units, []) = text.as_chunks::<2>() else { return None };
-    let characters = char::decode_utf16(units.iter().map(|bytes| unit(*bytes)));
-    characters.for_each(|character| push(character.unwrap_or('?'), out));
+    for character in char::decode_utf16(units.iter().map(|bytes| unit(*bytes))) {
+        push(character.ok()?, out);
+    }
     Some(())
 }
 
@@ -106,12 +118,13 @@ mod tests {
         assert_eq!(text(&Charset::Utf8, "grün".as_bytes()).as_deref(), Some("grün"));
         assert_eq!(text(&Charset::Utf8, &[0xFF]), None);
         assert_eq!(text(&Charset::Utf16, &[0xD8, 0x3D, 0xDE, 0x00]).as_deref(), Some("😀"));
-        assert_eq!(text(&Charset::Utf16, &[0xD8, 0x3D]).as_deref(), Some("?"));
+        assert_eq!(text(&Charset::Utf16, &[0xD8, 0x3D]), None, "half a character");
         assert_eq!(text(&Charset::Utf16Le, &[0x41, 0x00]).as_deref(), Some("A"));
         assert_eq!(text(&Charset::Utf16, &[0x41]), None);
         assert_eq!(text(&Charset::Utf32, &[0, 0, 0x20, 0xAC]).as_deref(), Some("€"));
-        let mut table = ['?'; 256];
-        table[0x80] = '€';
-        assert_eq!(text(&Charset::Table(Arc::new(table)), &[0x80]).as_deref(), Some("€"));
+        let mut table = [None; 256];
+        table[0x80] = Some('€');
+        let set = Charset::Table(Arc::new(table));
+        assert_eq!((text(&set, &[0x80]).as_deref(), text(&set, &[0x81]), set.has_gaps()), (Some("€"), None, true));
     }
 }

@@ -83,6 +83,17 @@ impl TableMap {
         Ok(map)
     }
 
+    /// Schema and name of the table alone: of one that nobody wants nothing else has to be read.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn names(body: &[u8]) -> Result<(String, String), Malformed> {
+        let mut reader = Reader::new(kind::TABLE_MAP, body);
+        reader.uint(6)?;
+        reader.u16()?;
+        Ok((name(&mut reader)?, name(&mut reader)?))
+    }
+
     /// Whether the log says all that it can of the columns.
     pub fn has_full_metadata(&self) -> bool {
         !self.columns.is_empty() && self.columns.iter().all(|column| !column.name.is_empty())

@@ -241,7 +241,7 @@ mod tests {
         let mut charsets = Charsets::default();
         charsets.learn_collation(45, "gbk");
         assert!(kind(&map.columns[1], &charsets, None).is_err());
-        charsets.learn_charset("gbk", Charset::Table(Arc::new(['x'; 256])));
+        charsets.learn_charset("gbk", Charset::Table(Arc::new([Some('x'); 256])));
         assert!(kind(&map.columns[1], &charsets, None).is_ok());
     }
 }

@@ -39,7 +39,7 @@ pub fn judge(fault: &Fault) -> Verdict {
         Fault::Halt(inner) | Fault::Retry(inner) if is_login(inner.code) => {
             Verdict::RetrySeldom(Problem::new(code::TARGET_LOGIN_FAILED, inner.message.clone()))
         }
-        Fault::Halt(inner) | Fault::Retry(inner) => {
+        Fault::Halt(inner) | Fault::Retry(inner) | Fault::Table(_, inner) => {
             Verdict::Retry(Problem::new(code::TARGET_UNAVAILABLE, inner.message.clone()))
         }
         Fault::Connect { .. } | Fault::Io(_) | Fault::Closed | Fault::Silent(_) => {

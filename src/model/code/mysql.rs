@@ -19,7 +19,7 @@ codes! {
         what: "a row was logged without all of its columns, or a table without its columns' names",
         why: "Some session has its own binlog_row_image or binlog_row_metadata, or the settings were other ones when the row was logged. Guessing by position would put values into wrong columns.",
         evidence: "The message names the table. SELECT @@global.binlog_row_image, @@global.binlog_row_metadata;",
-        next: "Set both to FULL, globally and in the application. The row itself cannot be mended: to start over, stop, move data_dir aside, start, and take new copies downstream.",
+        next: "Set both to FULL, globally and in the application. Nothing of the table is captured from that row on; the other tables go on. Another copy of the table follows by itself: after a row without columns at once, after a table without names once the log has them again.",
     }
     STATEMENT_LOGGED = "TW-MYS-004" {
         what: "rows were changed by a statement that was logged as such (no longer given)",
@@ -89,9 +89,9 @@ codes! {
     }
     TYPE_UNREADABLE = "TW-MYS-015" {
         what: "a captured table has a column that this version does not read",
-        why: "Its character set or its storage format is not known. Going on would pass wrong values on.",
+        why: "Its character set or its storage format is not known: COMPRESSED columns of MariaDB and dates and times in their format of before 2013, for example. Going on would pass wrong values on. The table is not captured; the others are.",
         evidence: "The message names table and column; SHOW CREATE TABLE.",
-        next: "Convert the column (for text: ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4; for old dates and times: ALTER TABLE … FORCE), or exclude the table; then restart.",
+        next: "Convert the column (for text: ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4; for old dates and times: ALTER TABLE … FORCE), or exclude the table. It is then copied by itself.",
     }
     SERVER_ID_TAKEN = "TW-MYS-016" {
         what: "another replica with the same server_id has taken the stream over",

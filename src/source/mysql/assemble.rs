@@ -17,6 +17,7 @@ use crate::decode::mysql::types::Charsets;
 use crate::journal::CHUNK_BYTES_MAX;
 use crate::model::code;
 use crate::model::gtid::{Gtid, GtidSet};
+use crate::model::problem::Problem;
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
 use bytes::Bytes;
@@ -78,8 +79,8 @@ pub struct Completed {
 /// What an event asks of the stream.
 pub enum Step {
     Taken,
-    /// To be described before its rows come.
-    Table(TableMap),
+    /// The event describes a table: what it is to us is to be seen to before its rows come.
+    Table(u64),
     /// DDL: what it does to tables is to be seen to, then [`Assembly::end_of_definition`].
     Define(Definition),
     /// A statement that changed rows, and is logged as such; the same is to follow. In tables of these databases only, where
@@ -132,12 +133,14 @@ impl Assembly {
     }
 
     /// # Errors
-    /// [`Fault::Event`] and [`Fault::Protocol`] for what cannot be, [`Fault::Cell`] for a value that is not its type's, and
+    /// [`Fault::Event`] and [`Fault::Protocol`] for what cannot be, [`Fault::Table`] for rows that cannot be passed on, and
     /// [`Fault::Halt`] for what this version does not read.
     pub fn take(&mut self, header: &Header, body: &[u8], charsets: &Charsets) -> Result<Step, Fault> {
         match Event::parse(header, body)? {
-            Event::Rows(rows) => self.rows(&rows)?,
-            Event::TableMap { table_id, body } => return self.table_map(table_id, body),
+            Event::Rows(rows) => self.rows(&rows).map_err(|fault| self.of_table(rows.table_id, fault))?,
+            Event::TableMap { table_id, body }
+                if self.tables.get(&table_id).is_some_and(|(known, _)| known == body) => {}
+            Event::TableMap { table_id, .. } => return Ok(Step::Table(table_id)),
             Event::Gtid(event) => self.begin(event)?,
             Event::Xid => return self.end(header),
             Event::Query(query) => return self.query(header, &query, charsets),
@@ -188,11 +191,23 @@ impl Assembly {
         Ok(())
     }
 
-    fn table_map(&mut self, table_id: u64, body: &[u8]) -> Result<Step, Fault> {
-        if self.tables.get(&table_id).is_some_and(|(known, _)| known == body) {
-            return Ok(Step::Taken);
+    /// Of rows that cannot be passed on: nothing more of their table is.
+    #[cold]
+    fn of_table(&mut self, table_id: u64, fault: Fault) -> Fault {
+        let problem = match fault {
+            Fault::Cell(error) => Problem::new(code::CELL_UNREADABLE, error.to_string()),
+            Fault::Halt(problem) if problem.code == code::ROWS_INCOMPLETE => problem,
+            other => return other,
+        };
+        match self.tables.get_mut(&table_id).map(|(_, captured)| std::mem::replace(captured, Captured::No)) {
+            Some(Captured::As(table)) => Fault::Table(table.plan.schema.name.clone(), problem),
+            _ => Fault::Halt(problem),
         }
-        Ok(Step::Table(TableMap::parse(body, self.dialect())?))
+    }
+
+    /// Each is to be described again.
+    pub fn forget_tables(&mut self) {
+        self.tables.clear();
     }
 
     fn rows(&mut self, rows: &Rows<'_>) -> Result<(), Fault> {
@@ -275,7 +290,7 @@ impl Assembly {
         Ok(Step::Taken)
     }
 
-    fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> Dialect {
         match self.executed {
             GtidSet::Mysql(_) => Dialect::Mysql,
             GtidSet::Mariadb(_) => Dialect::Mariadb,

@@ -216,26 +216,31 @@ fn unhex(digits: &str) -> Vec<u8> {
     digits.as_bytes().chunks(2).filter_map(byte).collect()
 }
 
-/// What each byte of a single-byte character set stands for, by the server's own conversion.
-async fn table_of(connection: &mut Connection, charset: &str) -> Result<[char; 256], Fault> {
+/// What each byte of a single-byte character set stands for, by the server's own conversion. It makes a question mark of a byte
+/// that stands for nothing.
+async fn table_of(connection: &mut Connection, charset: &str) -> Result<[Option<char>; 256], Fault> {
     let bytes: String = (0..=u8::MAX).map(|byte| format!("{byte:02X}")).collect();
     let sql = format!("SELECT HEX(CONVERT(CONVERT(x'{bytes}' USING {charset}) USING utf32))");
     let row = connection.row(&sql).await?;
     let hex = row.some(0)?;
-    let mut table = ['?'; 256];
+    let mut table = [None; 256];
     let characters = hex.as_bytes().chunks(8).map(|digits| {
         let code = std::str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok());
         code.and_then(char::from_u32)
     });
     let characters: Option<Vec<char>> = characters.collect();
     match characters {
-        Some(characters) if characters.len() == table.len() => table.copy_from_slice(&characters),
+        Some(characters) if characters.len() == table.len() => {
+            for (byte, (slot, character)) in (0..=u8::MAX).zip(table.iter_mut().zip(characters)) {
+                *slot = (character != '?' || byte == b'?').then_some(character);
+            }
+        }
         _ => return Err(Fault::Protocol("a character set that does not convert byte by byte")),
     }
     Ok(table)
 }
 
-/// A table that cannot be read stops the source: its rows would come without being understood.
+/// A table that cannot be read is halted: its rows would come without being understood.
 pub fn unreadable(table: &TableName, why: &str) -> Fault {
-    Fault::Halt(Problem::new(code::TYPE_UNREADABLE, format!("{table}: {why}")))
+    Fault::Table(table.clone(), Problem::new(code::TYPE_UNREADABLE, format!("{table}: {why}")))
 }

@@ -10,6 +10,7 @@ use crate::decode::mysql::statement::{Definition, Effect, Mentions, Named, Targe
 use crate::journal::CatalogueEntry;
 use crate::model::name::TableName;
 use crate::model::schema::{SchemaId, TableSchema};
+use crate::source::status::By;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ impl Stream<'_> {
             let meant = self.captured_by(target);
             for schema in &meant {
                 self.looked.touched(&schema.name);
+                self.reporter.unreadable(&schema.name, By::Shape, None);
                 self.side.look_soon();
             }
             if matches!(effect, Effect::Kept | Effect::Created) {
@@ -100,7 +102,7 @@ impl Stream<'_> {
     }
 
     /// Durable when this returns.
-    async fn copy_again(&mut self, tables: BTreeMap<TableName, String>) -> Result<(), Fault> {
+    pub(super) async fn copy_again(&mut self, tables: BTreeMap<TableName, String>) -> Result<(), Fault> {
         self.asked.extend(tables.keys().cloned());
         let entries = tables.into_iter().map(|(table, why)| {
             tracing::warn!(system = %self.system.name, %table, why, "the table is copied again");

@@ -56,21 +56,43 @@ impl TablePlan {
     }
 
     #[cold]
-    fn error(&self, column: u32) -> CellError {
+    fn error(&self, column: u32, cells: &[Cell<'_>]) -> CellError {
         let column = self.schema.columns.iter().find(|known| known.number == column);
+        let numbers = self.columns.iter().zip(cells).map(|(column, cell)| {
+            let value = Value::read(column.storage, column.unsigned, false, (*cell)?)?;
+            match value {
+                Value::Int(number) => Some(number.to_string()),
+                Value::UInt(number) => Some(number.to_string()),
+                _ => None,
+            }
+        });
         CellError {
             table: self.schema.full_name(),
             column: column.map(|c| c.shape.name.to_string()).unwrap_or_default(),
+            row: named(&self.schema, numbers),
         }
     }
 }
 
-/// A cell that is not what its type promises. The source halts: guessing would be lying.
+/// Which row it is, by those parts of its key that are whole numbers: other values are for nobody to read.
+#[cold]
+fn named(schema: &TableSchema, numbers: impl Iterator<Item = Option<String>>) -> String {
+    let keys = schema.columns.iter().zip(numbers).filter(|(column, _)| column.shape.key);
+    let parts = keys.filter_map(|(column, number)| Some(format!("{} = {}", column.shape.name, number?)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// A cell that is not what its type promises. Its table halts: guessing would be lying.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("column {column} of {table}: the bytes are not a value of the column's type")]
+#[error(
+    "column {column} of {table}: the bytes are not a value of the column's type{}{row}",
+    if row.is_empty() { "" } else { "; in the row with " }
+)]
 pub struct CellError {
     pub table: String,
     pub column: String,
+    /// Whole numbers of its key.
+    pub row: String,
 }
 
 /// Collects changes into one chunk.
@@ -138,22 +160,22 @@ impl ChunkEncoder {
     /// [`CellError`]; the chunk then holds what it held before.
     pub fn read(&mut self, schema: &TableSchema, ordinal: u64, row: &[mysql_async::Value]) -> Result<(), CellError> {
         self.clear();
-        let misfit = |column: String| CellError { table: schema.full_name(), column };
+        let misfit = |column: &str| unreadable(schema, column, row);
         if row.len() != schema.columns.len() {
-            return Err(misfit(String::new()));
+            return Err(misfit(""));
         }
         for (column, value) in schema.columns.iter().zip(row) {
             if *value == mysql_async::Value::NULL {
                 continue;
             }
             let ValueType::Scalar(_) = column.shape.value_type else {
-                return Err(misfit(column.shape.name.to_string()));
+                return Err(misfit(&column.shape.name));
             };
             let modifier = modifier(&column.shape.declared_type);
             let (digits, number) = (u8::try_from(modifier).unwrap_or(0), column.number);
             let scratch = &mut self.scratch;
             write_read(column.shape.value_type, digits, modifier, number, value, scratch, &mut self.after)
-                .ok_or_else(|| misfit(column.shape.name.to_string()))?;
+                .ok_or_else(|| misfit(&column.shape.name))?;
         }
         self.put(schema, Op::Read, ordinal, true, false);
         Ok(())
@@ -227,9 +249,20 @@ fn write_image(
         };
         value
             .and_then(|value| write_logged(&column.kind, column.number, value, scratch, out))
-            .ok_or_else(|| plan.error(column.number))?;
+            .ok_or_else(|| plan.error(column.number, cells))?;
     }
     Ok(())
+}
+
+/// Of a row of a copy.
+#[cold]
+pub fn unreadable(schema: &TableSchema, column: &str, row: &[mysql_async::Value]) -> CellError {
+    let number = |value: &mysql_async::Value| match value {
+        mysql_async::Value::Int(number) => Some(number.to_string()),
+        mysql_async::Value::UInt(number) => Some(number.to_string()),
+        _ => None,
+    };
+    CellError { table: schema.full_name(), column: column.to_owned(), row: named(schema, row.iter().map(number)) }
 }
 
 /// The number in `datetime(3)` or `bit(11)`; 0 without one.

@@ -6,6 +6,7 @@
 use super::encode::CellError;
 use crate::decode::mysql::Malformed;
 use crate::journal;
+use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use mysql_async::{DriverError, Error, IoError};
 use std::io;
@@ -16,6 +17,9 @@ pub enum Fault {
     /// Found by looking: a person must act first.
     #[error("{0}")]
     Halt(Problem),
+    /// Of one table alone: the others can go on.
+    #[error("{1}")]
+    Table(TableName, Problem),
     #[error("cannot connect to {address}")]
     Connect { address: String, source: Box<Fault> },
     #[error("TLS: {0}")]

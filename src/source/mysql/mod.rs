@@ -24,6 +24,7 @@ mod preflight;
 mod session;
 mod side;
 mod start;
+mod stopped;
 mod stream;
 mod supervise;
 mod tables;

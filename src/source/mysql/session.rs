@@ -21,10 +21,12 @@ use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{Error, Intake, Journal};
 use crate::model::checkpoint::{Checkpoint, MysqlCheckpoint};
+use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::position::LogPlace;
+use crate::model::problem::Problem;
 use crate::model::schema::Identity;
-use crate::source::status::{CapturedTable, Reporter, State};
+use crate::source::status::{By, CapturedTable, Reporter, State};
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -67,6 +69,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         side,
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),
+        stopped: HashSet::new(),
         asked: asked(journal, system),
         idle_since: None,
         sight: Sight::default(),
@@ -94,7 +97,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
         Some(Checkpoint::Postgres(checkpoint)) => {
             let known = checkpoint.server.system_identifier;
             let message = format!("the checkpoint is PostgreSQL's, of system identifier {known}");
-            return identity::halt(crate::model::code::SERVER_OTHER, message);
+            return identity::halt(code::SERVER_OTHER, message);
         }
         Some(Checkpoint::Governed(_)) | None => None,
     };
@@ -155,10 +158,16 @@ async fn describe_unknown(
     let described = catalogue::describe_all(connection, unknown.iter().copied()).await?;
     let mut shapes = Vec::new();
     for (table, described) in unknown.into_iter().filter_map(|table| Some((table, described.get(table)?))) {
-        let shape = described.shape(table, charsets);
-        shapes.push(shape.map_err(|why| catalogue::unreadable(table, &why))?);
+        match described.shape(table, charsets) {
+            Ok(shape) => shapes.push(shape),
+            Err(why) => {
+                let problem = Problem::new(code::TYPE_UNREADABLE, format!("{table}: {why}"));
+                context.reporter.unreadable(table, By::Shape, Some(&problem));
+            }
+        }
     }
-    Ok(intake.describe_all(shapes).await?)
+    intake.describe_all(shapes).await?;
+    Ok(())
 }
 
 /// Durable when this returns.

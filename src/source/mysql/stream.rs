@@ -11,7 +11,6 @@ use super::dump::{Dump, Logged};
 use super::encode::TablePlan;
 use super::fault::Fault;
 use super::history::Sight;
-use super::identity::halt;
 use super::look::Looked;
 use super::names::NameCase;
 use super::side::Side;
@@ -25,9 +24,10 @@ use crate::model::code;
 use crate::model::gtid::Gtid;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Position};
+use crate::model::problem::Problem;
 use crate::model::schema::{SchemaId, TableSchema, TableShape};
 use crate::model::time::UnixMicros;
-use crate::source::status::Reporter;
+use crate::source::status::{By, Reporter};
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub struct Stream<'a> {
     pub reporter: Reporter,
     pub checkpoint: MysqlCheckpoint,
     pub assembly: Assembly,
+    /// Nothing of them is captured until another copy of them begins.
+    pub stopped: HashSet<TableName>,
     /// Tables of which this session has asked for another copy that has not begun yet.
     pub asked: HashSet<TableName>,
     /// Since when the checkpoint is behind what was looked at.
@@ -83,7 +85,10 @@ impl Stream<'_> {
             self.hand_over_chunk().await?;
         }
         self.sight.see(logged, dump.end());
-        let mut step = self.assembly.take(&logged.header, logged.body(), &self.charsets)?;
+        let mut step = match self.assembly.take(&logged.header, logged.body(), &self.charsets) {
+            Err(Fault::Table(table, problem)) => return self.stop_table(&table, &problem).await,
+            step => step?,
+        };
         loop {
             match step {
                 Step::Taken if self.assembly.in_transaction() => return Ok(()),
@@ -91,7 +96,7 @@ impl Stream<'_> {
                     self.note_idle(dump);
                     return self.stand(dump).await;
                 }
-                Step::Table(map) => return self.describe(map, logged.body()).await,
+                Step::Table(table_id) => return self.describe(table_id, logged.body()).await,
                 Step::Define(definition) => {
                     self.define(&definition).await?;
                     step = self.assembly.end_of_definition(&logged.header, definition.opens)?;
@@ -142,18 +147,33 @@ impl Stream<'_> {
         })
     }
 
-    /// Rows of the table come next. One that is not configured is not described.
-    async fn describe(&mut self, map: TableMap, body: &[u8]) -> Result<(), Fault> {
-        let name = TableName::new(&map.schema, &map.table);
-        let table_id = map.table_id;
-        if !self.system.captures(&name) {
-            self.assembly.table(table_id, body, Captured::No);
-            return Ok(());
+    /// Rows of the table come next. Of one that is not configured nothing is read but its name, nor of one that was stopped.
+    async fn describe(&mut self, table_id: u64, body: &[u8]) -> Result<(), Fault> {
+        let (schema, table) = TableMap::names(body)?;
+        let name = TableName::new(&schema, &table);
+        let mut captured = Captured::No;
+        if self.system.captures(&name) && !self.stopped.contains(&name) {
+            match self.plan(&name, body).await {
+                Ok(plan) => {
+                    captured = plan;
+                    self.reporter.unreadable(&name, By::Shape, None);
+                }
+                Err(Fault::Table(table, problem)) => self.hold_table(&table, &problem).await?,
+                Err(fault) => return Err(fault),
+            }
         }
+        self.assembly.table(table_id, body, captured);
+        Ok(())
+    }
+
+    async fn plan(&mut self, name: &TableName, body: &[u8]) -> Result<Captured, Fault> {
+        let map = TableMap::parse(body, self.assembly.dialect());
+        let map = map.map_err(|malformed| catalogue::unreadable(name, &malformed.to_string()))?;
         if !map.has_full_metadata() {
-            return halt(code::ROWS_INCOMPLETE, format!("{name}: its columns have no names in the log"));
+            let message = format!("{name}: its columns have no names in the log");
+            return Err(Fault::Table(name.clone(), Problem::new(code::ROWS_INCOMPLETE, message)));
         }
-        let disguises = self.disguises(&name, &map).await?;
+        let disguises = self.disguises(name, &map).await?;
         let kinds_by = |charsets: &Charsets| {
             let kinds = map.columns.iter().zip(&disguises);
             kinds.map(|(column, disguised)| types::kind(column, charsets, *disguised)).collect::<Result<Vec<_>, _>>()
@@ -165,16 +185,14 @@ impl Stream<'_> {
             self.charsets = catalogue::charsets(&mut connection, self.system.flavour).await?;
             kinds = kinds_by(&self.charsets);
         }
-        let kinds = kinds.map_err(|why| catalogue::unreadable(&name, &why.to_string()))?;
+        let kinds = kinds.map_err(|why| catalogue::unreadable(name, &why.to_string()))?;
         let shape = types::shape(&map, &kinds);
-        if !self.is_fit(&name, &shape).await? {
-            self.assembly.table(table_id, body, Captured::No);
-            return Ok(());
+        if !self.is_fit(name, &shape).await? {
+            return Ok(Captured::No);
         }
         let schema = self.intake.describe(&shape).await?;
         let plan = TablePlan::new(schema, &map, kinds);
-        self.assembly.table(table_id, body, Captured::As(Box::new(Table::new(map, plan))));
-        Ok(())
+        Ok(Captured::As(Box::new(Table::new(map, plan))))
     }
 
     /// Whether the table can be captured, as far as is known. One that looks as it always did is as it was looked at last; of
@@ -298,6 +316,7 @@ impl Stream<'_> {
                     if progress.step.anew {
                         self.asked.remove(&progress.step.table);
                         self.looked.kept(&progress.step.table);
+                        self.resume_table(&progress.step.table);
                     }
                     self.intake.commit(self.copy_step(progress, schema, changes)).await?;
                     unfinished = false;

@@ -3,23 +3,26 @@
 //! The hot path: no await and no allocation for a row. It never asks anybody; what it cannot know (a relation) it hands
 //! back. Surprise: `Relation` messages come again after every change of a table, also in the middle of a transaction.
 
-use super::encode::{ChunkEncoder, TablePlan};
+use super::encode::{CellError, ChunkEncoder, TablePlan};
 use super::fault::Fault;
-use crate::decode::postgres::message::{Message, Old, Relation, Tuple};
+use crate::decode::postgres::message::{Cell, Message, Old, Relation, Tuple};
 use crate::decode::postgres::types::TypeNames;
 use crate::journal::{CHUNK_BYTES_MAX, MovedRow, READ_AGAIN_MAX};
 use crate::model::checkpoint::PostgresFingerprint;
+use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
+use crate::model::problem::Problem;
 use crate::model::schema::SchemaId;
 use crate::model::time::UnixMicros;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub struct Assembly {
     /// What committed before it is journaled already.
     journaled: Lsn,
     relations: HashMap<u32, Captured>,
+    stopped: HashSet<TableName>,
     /// Until a row comes.
     described: Option<u32>,
     types: TypeNames,
@@ -38,6 +41,8 @@ pub struct Table {
     plan: TablePlan,
     /// The transaction that last noted its schema.
     noted_by: Option<Lsn>,
+    /// Its rows are passed over until another copy of it begins.
+    stopped: bool,
 }
 
 struct Open {
@@ -82,6 +87,7 @@ impl Assembly {
         Self {
             journaled,
             relations: HashMap::new(),
+            stopped: HashSet::new(),
             described: None,
             types: TypeNames::default(),
             open: None,
@@ -111,7 +117,11 @@ impl Assembly {
 
     /// The schema of a relation as the journal knows it; `None`: its rows are passed over.
     pub fn relation(&mut self, id: u32, plan: Option<TablePlan>) {
-        let captured = plan.map_or(Captured::No, |plan| Captured::As(Box::new(Table { plan, noted_by: None })));
+        let table = |plan: TablePlan| {
+            let stopped = self.stopped.contains(&plan.schema.name);
+            Captured::As(Box::new(Table { plan, noted_by: None, stopped }))
+        };
+        let captured = plan.map_or(Captured::No, table);
         self.relations.insert(id, captured);
         self.described = Some(id);
     }
@@ -121,9 +131,47 @@ impl Assembly {
         self.described
     }
 
+    /// A copy of the table begins here: what was passed over is in it.
+    pub fn resume(&mut self, name: &TableName) {
+        if !self.stopped.remove(name) {
+            return;
+        }
+        for captured in self.relations.values_mut() {
+            if let Captured::As(table) = captured
+                && table.plan.schema.name == *name
+            {
+                table.stopped = false;
+            }
+        }
+    }
+
     /// # Errors
-    /// [`Fault::Message`] and [`Fault::Protocol`] for what cannot be, [`Fault::Cell`] for a value that is not its type's.
+    /// [`Fault::Message`] and [`Fault::Protocol`] for what cannot be, [`Fault::Table`] for a value that is not its type's: its
+    /// table's rows are passed over from there on.
     pub fn take<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Fault> {
+        match self.take_message(bytes) {
+            Err(Fault::Cell(error)) => Err(self.stop(bytes, error)),
+            taken => taken,
+        }
+    }
+
+    #[cold]
+    fn stop(&mut self, bytes: &[u8], error: CellError) -> Fault {
+        let (relation, row) = match Message::parse(bytes) {
+            Ok(Message::Insert { relation, new } | Message::Update { relation, new, .. }) => (relation, new),
+            Ok(Message::Delete { relation, old: Old::Key(row) | Old::Full(row) }) => (relation, row),
+            _ => return Fault::Cell(error),
+        };
+        let Some(Captured::As(table)) = self.relations.get_mut(&relation) else { return Fault::Cell(error) };
+        let text = |cell| if let Cell::Text(text) = cell { Some(text) } else { None };
+        let error = CellError { row: table.plan.named(row.cells().map(text)), ..error };
+        let name = table.plan.schema.name.clone();
+        table.stopped = true;
+        self.stopped.insert(name.clone());
+        Fault::Table(name, Problem::new(code::CELL_UNREADABLE, error.to_string()))
+    }
+
+    fn take_message<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Fault> {
         match Message::parse(bytes)? {
             Message::Insert { relation, new } => {
                 self.change(relation, |chunk, plan, ordinal| Ok(chunk.insert(plan, ordinal, new)?))?;
@@ -177,7 +225,7 @@ impl Assembly {
             self.relations.get_mut(&relation).ok_or(Fault::Protocol("a row of a relation never described"))?;
         let Captured::As(table) = captured else { return Ok(()) };
         // The server sends again what it was not told to be durable.
-        if open.commit_lsn < self.journaled {
+        if open.commit_lsn < self.journaled || table.stopped {
             return Ok(());
         }
         encode(&mut self.chunk, &table.plan, open.ordinal)?;

@@ -6,7 +6,7 @@
 use super::cell::{Arrays, write_array, write_scalar};
 use crate::decode::postgres::message::{Cell, Old, Tuple};
 use crate::model::schema::TableSchema;
-use crate::model::value_type::ValueType;
+use crate::model::value_type::{Scalar, ValueType};
 use crate::wire::api::v1::Op;
 use crate::wire::varint::{LENGTH_DELIMITED, put_bytes, put_number, put_tag, put_varint, varint_len};
 use bytes::Bytes;
@@ -76,7 +76,21 @@ impl TablePlan {
     #[cold]
     fn error(&self, column: usize, what: &'static str) -> CellError {
         let column = self.schema.columns.get(column).map(|column| column.shape.name.to_string());
-        CellError { table: self.schema.full_name(), column: column.unwrap_or_default(), what }
+        CellError { table: self.schema.full_name(), column: column.unwrap_or_default(), what, row: String::new() }
+    }
+
+    /// Which row it is, by those parts of its key that are whole numbers: other values are for nobody to read.
+    #[cold]
+    pub fn named<'a>(&self, cells: impl Iterator<Item = Option<&'a [u8]>>) -> String {
+        let is_number = |column: &ColumnPlan| {
+            column.key && matches!(column.value_type, ValueType::Scalar(Scalar::Int32 | Scalar::Int64))
+        };
+        let cells = self.columns.iter().zip(&self.schema.columns).zip(cells);
+        let parts = cells.filter(|((column, _), _)| is_number(column)).filter_map(|((_, column), cell)| {
+            let number: i64 = std::str::from_utf8(cell?).ok()?.parse().ok()?;
+            Some(format!("{} = {number}", column.shape.name))
+        });
+        parts.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -89,14 +103,16 @@ fn prefixes(schema: &TableSchema) -> [Vec<u8>; 6] {
     })
 }
 
-/// A cell that is not what its type promises. The source halts: guessing would be lying.
+/// A cell that is not what its type promises. Its table halts: guessing would be lying.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("column {column} of {table}: {what}")]
+#[error("column {column} of {table}: {what}{}{row}", if row.is_empty() { "" } else { "; in the row with " })]
 pub struct CellError {
     pub table: String,
     /// Empty when the row as a whole does not fit.
     pub column: String,
     pub what: &'static str,
+    /// See [`TablePlan::named`].
+    pub row: String,
 }
 
 /// Collects changes into one chunk.

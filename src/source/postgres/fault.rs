@@ -5,6 +5,7 @@
 use super::encode::CellError;
 use crate::decode::postgres::message::Malformed;
 use crate::journal;
+use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use std::fmt;
 use std::io;
@@ -18,6 +19,9 @@ pub enum Fault {
     /// Found by looking: it may mend by itself.
     #[error("{0}")]
     Retry(Problem),
+    /// Of one table alone: the others can go on.
+    #[error("{1}")]
+    Table(TableName, Problem),
     #[error("cannot connect to {address}")]
     Connect { address: String, source: io::Error },
     #[error("TLS with {address}")]

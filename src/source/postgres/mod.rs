@@ -27,6 +27,7 @@ mod side;
 mod simple_query;
 mod slot;
 mod startup;
+mod stopped;
 mod stream;
 mod supervise;
 #[cfg(test)]

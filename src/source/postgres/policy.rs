@@ -24,7 +24,7 @@ pub fn needs_a_person(code: Code) -> bool {
 pub fn judge(fault: &Fault) -> Verdict {
     let problem = |code| Problem::new(code, chain(fault));
     match fault {
-        Fault::Halt(problem) => Verdict::Halt(problem.clone()),
+        Fault::Halt(problem) | Fault::Table(_, problem) => Verdict::Halt(problem.clone()),
         Fault::Retry(problem) if needs_a_person(problem.code) => Verdict::RetrySeldom(problem.clone()),
         Fault::Retry(problem) => Verdict::Retry(problem.clone()),
         Fault::Connect { .. } | Fault::Io(_) | Fault::Closed | Fault::Silent(_) => {

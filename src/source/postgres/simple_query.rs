@@ -113,9 +113,12 @@ impl Row {
     }
 }
 
-/// Since 17; older servers refuse a login that asks for it.
-const NO_TRANSACTION_TIMEOUT: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
-     WHERE name = 'transaction_timeout' AND setting <> '0'";
+/// What a login cannot ask for. The timeout: older servers than 17 refuse it. The encoding: of a database that does not say what its
+/// bytes are, the server would refuse to send those that are no UTF-8, and all that stands in the log behind them.
+const SETTINGS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
+     WHERE name = 'transaction_timeout' AND setting <> '0'; \
+     SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
+     WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
 
 impl Connection {
     /// Connects and logs in.
@@ -129,7 +132,7 @@ impl Connection {
         let mut frames = Frames::new(read, endpoint.silence_max);
         startup::log_in(&mut frames, &mut write, endpoint, purpose, security).await?;
         let mut connection = Self { frames, write };
-        connection.query(NO_TRANSACTION_TIMEOUT).await?;
+        connection.query(SETTINGS).await?;
         Ok(connection)
     }
 

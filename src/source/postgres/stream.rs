@@ -15,6 +15,7 @@ use super::side::Side;
 use super::simple_query::{ReadFrames, pass_over};
 use crate::journal::{Commit, CopyProgress, Intake};
 use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
+use crate::model::copy::CopyPhase;
 use crate::model::pattern::Selection;
 use crate::model::position::{Lsn, Position};
 use crate::model::schema::SchemaId;
@@ -61,7 +62,14 @@ impl Stream<'_> {
                 if self.assembly.is_full_for(frame.body.len()) {
                     self.hand_over_chunk().await?;
                 }
-                let standing = match self.take(frame)? {
+                let step = match self.take(frame) {
+                    Err(Fault::Table(table, problem)) => {
+                        self.stop_table(table, &problem).await?;
+                        continue;
+                    }
+                    step => step?,
+                };
+                let standing = match step {
                     Step::Taken => None,
                     Step::Begin { commit_lsn, xid } => Some(Standing::Begin { commit_lsn, xid }),
                     Step::Relation(relation) => {
@@ -188,6 +196,9 @@ impl Stream<'_> {
                     unfinished = true;
                 }
                 Some(Request::Commit { progress, schema, changes }) => {
+                    if progress.step.phase == CopyPhase::Begin {
+                        self.resume_table(&progress.step.table);
+                    }
                     self.intake.commit(self.copy_step(progress, schema, changes)).await?;
                     unfinished = false;
                 }

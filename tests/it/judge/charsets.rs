@@ -47,10 +47,10 @@ pub fn learn(client: &mut Client, mariadb: bool) -> (Encoder, Charsets) {
     let mut sets = HashMap::new();
     for name in CLIENTS {
         let mut set = Multibyte::default();
-        let mut table = ['?'; 256];
+        let mut table = [None; 256];
         for byte in 0..128_u8 {
             set.learn(&[byte], byte.into());
-            table[usize::from(byte)] = byte.into();
+            table[usize::from(byte)] = Some(char::from(byte));
         }
         let has = client
             .must(&format!("SELECT 1 FROM information_schema.character_sets WHERE character_set_name = '{name}'"));
@@ -73,7 +73,7 @@ pub fn learn(client: &mut Client, mariadb: bool) -> (Encoder, Charsets) {
                 continue;
             }
             if let [byte] = bytes[..] {
-                table[usize::from(byte)] = character;
+                table[usize::from(byte)] = Some(character);
             }
             set.learn(&bytes, character);
             sets.insert(((*name).to_owned(), character), bytes);

@@ -1,5 +1,6 @@
 //! One table's copy, from where its record stands to its end.
 
+use super::gaps::Gaps;
 use super::gate::{Held, Request};
 use super::key::{self, Key};
 use super::snapshot::Connections;
@@ -12,7 +13,7 @@ use crate::model::schema::{SchemaId, TableSchema, TableShape};
 use crate::source::mysql::catalogue;
 use crate::source::mysql::connection::literal;
 use crate::source::mysql::define::{BY_STATEMENT, MOVED};
-use crate::source::mysql::encode::ChunkEncoder;
+use crate::source::mysql::encode::{ChunkEncoder, unreadable};
 use crate::source::mysql::fault::Fault;
 use crate::source::mysql::look::Entry;
 use crate::source::mysql::tables::{self, has_snapshots};
@@ -43,6 +44,7 @@ const GROWTH_MAX: f64 = 4.0;
 struct Standing {
     shape: TableShape,
     key: Key,
+    gaps: Gaps,
     rows_estimate: u64,
     schema: Arc<TableSchema>,
     /// What the catalogue says of the table.
@@ -150,7 +152,7 @@ impl Worker {
         let described = catalogue::describe(&mut connections.other, table).await?;
         let described = described.ok_or_else(|| Trouble::Table(format!("{table} is not on the server")))?;
         let shape = described.shape_of(table, &mut self.charsets, &mut connections.other, self.system.flavour).await?;
-        let shape = shape.map_err(Trouble::Table)?;
+        let shape = shape.map_err(|why| catalogue::unreadable(table, &why))?;
         let sql = format!(
             "SELECT COALESCE(table_rows, 0) FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
             literal(&table.schema),
@@ -161,8 +163,9 @@ impl Worker {
         let table = table.ok_or_else(|| Trouble::Table(format!("{} is not on the server", record.table)))?;
         let entry = Entry::of(&table);
         let key = Key::new(&shape, &described.primary_key);
+        let gaps = Gaps::of(&shape, &described, &self.charsets);
         let schema = self.knocker.describe(shape.clone()).await?;
-        Ok(Standing { shape, key, rows_estimate, schema, entry })
+        Ok(Standing { shape, key, gaps, rows_estimate, schema, entry })
     }
 
     /// Whether what was read so far is of no use: nothing was, the key is another, or there is none to go on behind.
@@ -228,14 +231,17 @@ impl Worker {
     ) -> Result<Read, Trouble> {
         let started = Instant::now();
         let (mut read, mut encoder) = (Read::default(), ChunkEncoder::default());
-        let sql = standing.key.rows_after(&standing.shape, &record.last_key, rows_max);
+        let sql = standing.key.rows_after(&standing.shape, &standing.gaps, &record.last_key, rows_max);
         // Prepared, for the binary protocol: as text a FLOAT loses digits.
         let reader = connections.reader.inner();
         let statement = reader.prep(sql).await.map_err(Fault::from)?;
         let mut rows = reader.exec_stream::<Row, _, _>(&statement, ()).await.map_err(Fault::from)?;
         let mut last = Vec::new();
         while let Some(row) = rows.next().await {
-            let values: Vec<Value> = row.map_err(Fault::from)?.unwrap();
+            let mut values: Vec<Value> = row.map_err(Fault::from)?.unwrap();
+            if let Some(column) = standing.gaps.take(&mut values) {
+                return Err(Fault::from(unreadable(&standing.schema, column, &values)).into());
+            }
             let before = encoder.len();
             encoder.read(&standing.schema, read.rows, &values).map_err(Fault::from)?;
             read.bytes += (encoder.len() - before) as u64;

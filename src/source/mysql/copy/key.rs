@@ -4,6 +4,7 @@
 //! `(a, b) > (x, y)` uses no index, so it is written out. ENUMs sort by number and compare by text: with one in
 //! the key, as without any key, a table is read in one piece.
 
+use super::gaps::Gaps;
 use super::snapshot::qualified;
 use crate::model::schema::{TableSchema, TableShape};
 use crate::model::value_type::{Scalar, ValueType};
@@ -45,10 +46,10 @@ impl Key {
         self.columns.iter().map(|(_, place, scalar)| sql(row.get(*place)?, *scalar)).collect()
     }
 
-    /// The next rows in key order after `last_key`, all columns in the shape's order.
-    pub fn rows_after(&self, shape: &TableShape, last_key: &[String], rows_max: u64) -> String {
+    /// The next rows in key order after `last_key`, all columns in the shape's order, and what is asked for behind them.
+    pub fn rows_after(&self, shape: &TableShape, gaps: &Gaps, last_key: &[String], rows_max: u64) -> String {
         let columns: Vec<_> = shape.columns.iter().map(|column| identifier(&column.name)).collect();
-        let mut query = format!("SELECT {} FROM {}", columns.join(", "), qualified(&shape.name));
+        let mut query = format!("SELECT {}{} FROM {}", columns.join(", "), gaps.sql(), qualified(&shape.name));
         if self.columns.is_empty() {
             return query;
         }
@@ -112,12 +113,15 @@ mod tests {
         let key = Key::new(&shape, &["b".to_owned(), "a".to_owned()]);
         let last = key.of(&[Value::Int(7), Value::Bytes(b"it's".to_vec())]).expect("a key");
         assert_eq!(
-            key.rows_after(&shape, &last, 10),
+            key.rows_after(&shape, &Gaps::default(), &last, 10),
             "SELECT `a`, `b` FROM `crm`.`t` WHERE `b` >= 'it''s' AND (`b` > 'it''s' OR (`b` = 'it''s' AND (`a` > 7))) \
              ORDER BY `b`, `a` LIMIT 10"
                 .replace("(`b` = 'it''s' AND (`a` > 7))", "(`a` > 7)")
         );
-        assert_eq!(key.rows_after(&shape, &[], 10), "SELECT `a`, `b` FROM `crm`.`t` ORDER BY `b`, `a` LIMIT 10");
+        assert_eq!(
+            key.rows_after(&shape, &Gaps::default(), &[], 10),
+            "SELECT `a`, `b` FROM `crm`.`t` ORDER BY `b`, `a` LIMIT 10"
+        );
     }
 
     #[test]
@@ -125,6 +129,6 @@ mod tests {
         let shape = shape(&[("a", "enum('x')", Scalar::String)]);
         let key = Key::new(&shape, &["a".to_owned()]);
         assert!(key.is_empty() && Key::new(&shape, &[]).is_empty());
-        assert_eq!(key.rows_after(&shape, &[], 10), "SELECT `a` FROM `crm`.`t`");
+        assert_eq!(key.rows_after(&shape, &Gaps::default(), &[], 10), "SELECT `a` FROM `crm`.`t`");
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! So a row read is exactly as old as its place.
 
+mod gaps;
 mod gate;
 mod job;
 mod key;
@@ -28,9 +29,10 @@ use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{CopyRecord, Journal};
 use crate::model::name::TableName;
+use crate::model::problem::Problem;
 use crate::source::next_copy::Known;
 use crate::source::put_off::PutOff;
-use crate::source::status::Reporter;
+use crate::source::status::{By, Reporter};
 use gate::{Gone, Knocker};
 use pace::Pace;
 use snapshot::Connections;
@@ -85,6 +87,8 @@ struct Worker {
 enum Trouble {
     /// Of this table alone: its copy waits, those of others go on.
     Table(String),
+    /// The same, and the table is halted: something in it cannot be passed on.
+    Unreadable(Problem),
     Connection(Fault),
     /// The stream is gone, and with it the session.
     Gone,
@@ -94,7 +98,8 @@ impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         match (&fault, policy::judge(&fault)) {
             // What a server refuses to do for one table is the table's trouble; a lost connection is everybody's.
-            (Fault::Halt(_) | Fault::Cell(_), Verdict::Halt(problem)) => Self::Table(problem.to_string()),
+            (Fault::Table(..) | Fault::Cell(_), Verdict::Halt(problem)) => Self::Unreadable(problem),
+            (Fault::Halt(_), Verdict::Halt(problem)) => Self::Table(problem.to_string()),
             (Fault::Server { errno, .. }, _) if !matches!(errno, 1053 | 1317 | 1927) => Self::Table(fault.to_string()),
             _ => Self::Connection(fault),
         }
@@ -126,10 +131,18 @@ impl Worker {
         let mut connections = Connections::open(&self.system).await?;
         loop {
             let table = record.table.clone();
-            match self.copy(&mut connections, record).await {
+            let copied = match self.copy(&mut connections, record).await {
+                Err(Trouble::Unreadable(problem)) => {
+                    self.reporter.unreadable(&table, By::Copy, Some(&problem));
+                    Err(Trouble::Table(problem.to_string()))
+                }
+                copied => copied,
+            };
+            match copied {
                 Ok(()) => {
                     self.put_off.is_well(&table);
                     self.reporter.copy_waits(&table, None);
+                    self.reporter.unreadable(&table, By::Copy, None);
                 }
                 Err(Trouble::Table(why)) => {
                     if self.reporter.copy_waits(&table, Some(&why)) {
@@ -143,7 +156,7 @@ impl Worker {
                     connections = Connections::open(&self.system).await?;
                 }
                 Err(Trouble::Connection(fault)) => return Err(fault),
-                Err(Trouble::Gone) => return Ok(()),
+                Err(Trouble::Gone | Trouble::Unreadable(_)) => return Ok(()),
             }
             record = self.next().await;
         }
@@ -188,7 +201,7 @@ impl Worker {
         if let Some(problem) = unfit {
             self.reporter.copy_waits(table, Some(&format!("the table is halted: {problem}")));
         }
-        unfit.is_none()
+        unfit.is_none() && !self.reporter.is_shape_unreadable(table)
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Kind {
     Rewritten,
     Publication,
     Identity,
+    /// A value of it cannot be passed on.
+    Unreadable,
 }
 
 impl Kind {
@@ -48,6 +50,7 @@ impl Kind {
             Self::Rewritten => "rewritten",
             Self::Publication => "publication",
             Self::Identity => "identity",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::journal::CHUNK_BYTES_MAX;
 use crate::model::schema::TableSchema;
-use crate::source::postgres::encode::{ChunkEncoder, TablePlan};
+use crate::source::postgres::encode::{CellError, ChunkEncoder, TablePlan};
 use crate::source::postgres::fault::Fault;
 use crate::source::postgres::simple_query::DataRow;
 use bytes::Bytes;
@@ -45,7 +45,8 @@ impl Chunk {
     /// # Errors
     /// [`Fault::Protocol`] and [`Fault::Cell`] for a row that is not what the table's shape says.
     pub fn add(&mut self, row: DataRow<'_>) -> Result<(), Fault> {
-        self.encoder.read(&self.plan, self.rows, row.columns(), row.cells())?;
+        let unreadable = |error: CellError| CellError { row: self.plan.named(row.cells()), ..error };
+        self.encoder.read(&self.plan, self.rows, row.columns(), row.cells()).map_err(unreadable)?;
         for (key, place) in self.last_row_key.iter_mut().zip(&self.key_places) {
             let cell = row.cells().nth(*place).flatten().ok_or(Fault::Protocol("a row without its key"))?;
             key.clear();

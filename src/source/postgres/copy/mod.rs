@@ -35,11 +35,12 @@ use crate::config::PostgresSystem;
 use crate::journal::{CopyRecord, Journal};
 use crate::model::name::TableName;
 use crate::model::position::Lsn;
+use crate::model::problem::Problem;
 use crate::source::next_copy::Known;
 use crate::source::postgres::catalogue::CarrierEntry;
 use crate::source::postgres::kept::Kept;
 use crate::source::put_off::PutOff;
-use crate::source::status::Reporter;
+use crate::source::status::{By, Reporter};
 use gate::{Gone, Knocker};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -118,6 +119,8 @@ struct EarlyWriters {
 enum Trouble {
     /// Of this table alone: its copy waits, those of others go on.
     Table(String),
+    /// The same, and the table is halted: a value of it cannot be passed on.
+    Unreadable(Problem),
     Connection(Fault),
     /// The stream is gone, and with it the session.
     Gone,
@@ -127,7 +130,8 @@ impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         match (&fault, policy::judge(&fault)) {
             // What a server refuses to do for one table is the table's trouble; a lost connection is everybody's.
-            (Fault::Server(_) | Fault::Cell(_), Verdict::Halt(problem)) => Self::Table(problem.to_string()),
+            (Fault::Cell(_), Verdict::Halt(problem)) => Self::Unreadable(problem),
+            (Fault::Server(_), Verdict::Halt(problem)) => Self::Table(problem.to_string()),
             (Fault::Server(error), _) if !error.sqlstate.starts_with("57") && !error.sqlstate.starts_with("08") => {
                 Self::Table(fault.to_string())
             }
@@ -161,10 +165,18 @@ impl Worker {
         let mut connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
         loop {
             let table = record.table.clone();
-            match self.copy(&mut connection, record).await {
+            let copied = match self.copy(&mut connection, record).await {
+                Err(Trouble::Unreadable(problem)) => {
+                    self.reporter.unreadable(&table, By::Copy, Some(&problem));
+                    Err(Trouble::Table(problem.to_string()))
+                }
+                copied => copied,
+            };
+            match copied {
                 Ok(()) => {
                     self.put_off.is_well(&table);
                     self.reporter.copy_waits(&table, None);
+                    self.reporter.unreadable(&table, By::Copy, None);
                 }
                 Err(Trouble::Table(why)) => {
                     if self.reporter.copy_waits(&table, Some(&why)) {
@@ -178,7 +190,7 @@ impl Worker {
                     connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
                 }
                 Err(Trouble::Connection(fault)) => return Err(fault),
-                Err(Trouble::Gone) => return Ok(()),
+                Err(Trouble::Gone | Trouble::Unreadable(_)) => return Ok(()),
             }
             record = self.next().await;
         }
