@@ -8,10 +8,14 @@ use crate::harness::tailwater::{Setup, Tailwater};
 use crate::harness::warehouse::{self, passed, ready};
 use crate::harness::{eventually, holds, rounds, seed};
 use crate::mysql_target;
+use mysql_async::prelude::Queryable;
+use prost::Message as _;
 use std::time::{Duration, Instant};
+use tailwater::wire::api::v1::frame::Frame;
 
 const WITHIN: Duration = Duration::from_secs(180);
 const MEMORY_BYTES_MAX: u64 = 256 << 20;
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const RETAINED_BYTES_MAX: u64 = 64 << 20;
 /// Of nine looks in ten: the tests beside this one use the same processors.
 // The load alters tables, each of which is copied again beside it.
@@ -20,9 +24,13 @@ const ROWS: u64 = 1_000_000;
 
 /// The most that the process ever had resident.
 fn peak_bytes(tailwater: &Tailwater) -> u64 {
+    memory_bytes(tailwater, "VmHWM:")
+}
+
+fn memory_bytes(tailwater: &Tailwater, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", tailwater.pid())).expect("it runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says");
-    peak.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).expect("a number") * 1024
+    let memory = status.lines().find_map(|status| status.strip_prefix(line)).expect("Linux says");
+    memory.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).expect("a number") * 1024
 }
 
 fn assert_small(tailwater: &Tailwater) {
@@ -60,6 +68,45 @@ async fn a_transaction_of_a_million_rows_of_mysql_needs_no_more_memory_than_othe
     })
     .await;
     assert_small(&tailwater);
+}
+
+/// What is one byte in the log is 255 characters in a message.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_wide_enums_in_events_of_64_mib_need_no_more_memory_and_come_in_small_messages() {
+    const ROWS: usize = 200_000;
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        let server = Server::with_options(kind, &["--binlog-row-event-max-size=64M"]).await;
+        let label = "x".repeat(255);
+        let columns: String = (0..8).map(|at| format!(", e{at} enum('a', '{label}')")).collect();
+        server.execute(&format!("CREATE TABLE t (id int PRIMARY KEY{columns})")).await;
+        let mut setup = mysql_target::setup(&server, &Postgres::start().await);
+        setup.rest.clear();
+        let tailwater = Tailwater::start(setup).await;
+        let mut client = server.client().await;
+        let values = ", 2".repeat(8);
+        let digits = "SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 \
+             UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9";
+        let sql = format!(
+            "INSERT INTO t WITH d AS ({digits}) SELECT ((((a.n * 10 + b.n) * 10 + c.n) * 10 + d.n) * 10 + e.n) * 2 + f.n{values} \
+             FROM d a, d b, d c, d d, d e, (SELECT 0 n UNION ALL SELECT 1) f"
+        );
+        client.query_drop(sql).await.expect("inserted");
+        let (mut rows, mut largest) = (0, 0);
+        let mut stream = tailwater.door().never_read().await.into_inner();
+        while rows < ROWS {
+            let message = tokio::time::timeout(WITHIN, stream.message()).await.expect("in time").expect("no error");
+            let message = message.expect("it goes on");
+            largest = largest.max(message.encoded_len());
+            for frame in message.frames {
+                if let Some(Frame::Changes(changes)) = frame.frame {
+                    rows += changes.changes.len();
+                }
+            }
+        }
+        println!("{kind:?}: {rows} rows, messages of {largest} bytes at most");
+        assert!(rows == ROWS && largest <= MESSAGE_BYTES_MAX, "{rows} rows, {largest} bytes");
+        assert_small(&tailwater);
+    }
 }
 
 /// Ten minutes in a soak, some seconds otherwise.

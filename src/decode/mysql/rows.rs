@@ -65,10 +65,13 @@ impl<'a> Rows<'a> {
         self.columns
     }
 
-    /// The images, one by one; of an UPDATE the old one and the new one in turns.
-    pub fn images(&self) -> Images<'a> {
+    /// The images, one by one; of an UPDATE the old one and the new one in turns. `left`: only so many bytes of them at the end,
+    /// as [`Images::left`] gave it.
+    pub fn images(&self, left: Option<usize>) -> Images<'a> {
         let before = self.operation != Operation::Insert;
-        Images { rows: *self, reader: Reader::new(self.kind, self.images), before }
+        let passed = self.images.len().saturating_sub(left.unwrap_or(self.images.len()));
+        let images = self.images.get(passed..).unwrap_or_default();
+        Images { rows: *self, reader: Reader::new(self.kind, images), before }
     }
 }
 
@@ -118,6 +121,11 @@ impl<'a> Images<'a> {
         Ok(true)
     }
 
+    /// Bytes that were not read yet.
+    pub fn left(&self) -> usize {
+        self.reader.rest().len()
+    }
+
     /// Whether an UPDATE's old image waits for its new one.
     pub fn is_half(&self) -> bool {
         self.rows.operation == Operation::Update && !self.before
@@ -150,14 +158,16 @@ mod tests {
         let rows = rows(kind::UPDATE_ROWS, UPDATE).expect("rows");
         assert_eq!((rows.table_id, rows.operation), (7, Operation::Update));
         assert!(rows.have(0..4));
-        let (mut images, mut cells) = (rows.images(), Vec::new());
+        let (mut images, mut cells) = (rows.images(None), Vec::new());
         assert_eq!(images.next_into(&table, &mut cells), Ok(true));
         assert_eq!(cells, [Some(&b"\x01\0\0\0"[..]), None, Some(b"\x02"), Some(b"\xFF")]);
         assert!(images.is_half());
         assert_eq!(images.next_into(&table, &mut cells), Ok(true));
         assert_eq!(cells, [Some(&b"\x01\0\0\0"[..]), Some(b"x"), Some(b"\x01"), Some(b"\x05")]);
         assert!(!images.is_half());
-        assert_eq!(images.next_into(&table, &mut cells), Ok(false));
+        assert_eq!((images.left(), images.next_into(&table, &mut cells)), (0, Ok(false)));
+        let after_half = 1 + 4 + 1 + 1 + 1 + 1;
+        assert_eq!(rows.images(Some(after_half)).left(), after_half);
     }
 
     #[test]
@@ -166,7 +176,7 @@ mod tests {
         assert!(rows.have(0..1) && !rows.have(0..4));
         let table = TableMap::parse(&example(true), Dialect::Mysql).expect("a table map");
         let mut cells = Vec::new();
-        assert_eq!(rows.images().next_into(&table, &mut cells), Ok(true));
+        assert_eq!(rows.images(None).next_into(&table, &mut cells), Ok(true));
         assert_eq!(cells, [Some(&b"\x01\0\0\0"[..]), None, None, None]);
     }
 
@@ -174,9 +184,9 @@ mod tests {
     fn rows_of_another_table_or_cut_ones_are_refused() {
         let table = TableMap::parse(&example(true), Dialect::Mysql).expect("a table map");
         let other = rows(kind::DELETE_ROWS_V1, b"\x07\0\0\0\0\0\x01\0\x01\x01\xFE\x01").expect("rows");
-        assert!(other.images().next_into(&table, &mut Vec::new()).is_err());
+        assert!(other.images(None).next_into(&table, &mut Vec::new()).is_err());
         let cut = rows(kind::UPDATE_ROWS, &UPDATE[..UPDATE.len() - 1]).expect("rows");
-        let (mut images, mut cells) = (cut.images(), Vec::new());
+        let (mut images, mut cells) = (cut.images(None), Vec::new());
         assert_eq!(images.next_into(&table, &mut cells), Ok(true));
         assert!(images.next_into(&table, &mut cells).is_err());
     }
@@ -189,7 +199,7 @@ mod tests {
             let length = body.len();
             body[at % length] = byte;
             let Some(rows) = rows(kind, &body[..end.min(length)]) else { return Ok(()) };
-            let (mut images, mut cells) = (rows.images(), Vec::new());
+            let (mut images, mut cells) = (rows.images(None), Vec::new());
             while let Ok(true) = images.next_into(&table, &mut cells) {}
         }
     }

@@ -79,6 +79,10 @@ pub struct Completed {
 /// What an event asks of the stream.
 pub enum Step {
     Taken,
+    /// The chunk is to be taken before the rest of the event's rows: [`Assembly::take_rest`].
+    Full {
+        left: usize,
+    },
     /// The event describes a table: what it is to us is to be seen to before its rows come.
     Table(u64),
     /// DDL: what it does to tables is to be seen to, then [`Assembly::end_of_definition`].
@@ -137,7 +141,7 @@ impl Assembly {
     /// [`Fault::Halt`] for what this version does not read.
     pub fn take(&mut self, header: &Header, body: &[u8], charsets: &Charsets) -> Result<Step, Fault> {
         match Event::parse(header, body)? {
-            Event::Rows(rows) => self.rows(&rows).map_err(|fault| self.of_table(rows.table_id, fault))?,
+            Event::Rows(rows) => return self.rows_of(&rows, None),
             Event::TableMap { table_id, body }
                 if self.tables.get(&table_id).is_some_and(|(known, _)| known == body) => {}
             Event::TableMap { table_id, .. } => return Ok(Step::Table(table_id)),
@@ -191,6 +195,25 @@ impl Assembly {
         Ok(())
     }
 
+    /// Goes on with an event of rows of which so many bytes are left.
+    ///
+    /// # Errors
+    /// As for [`Self::take`].
+    pub fn take_rest(&mut self, header: &Header, body: &[u8], left: usize) -> Result<Step, Fault> {
+        match Event::parse(header, body)? {
+            Event::Rows(rows) => self.rows_of(&rows, Some(left)),
+            _ => Err(Fault::Protocol("an event without rows")),
+        }
+    }
+
+    fn rows_of(&mut self, rows: &Rows<'_>, left: Option<usize>) -> Result<Step, Fault> {
+        match self.rows(rows, left) {
+            Ok(None) => Ok(Step::Taken),
+            Ok(Some(left)) => Ok(Step::Full { left }),
+            Err(fault) => Err(self.of_table(rows.table_id, fault)),
+        }
+    }
+
     /// Of rows that cannot be passed on: nothing more of their table is.
     #[cold]
     fn of_table(&mut self, table_id: u64, fault: Fault) -> Fault {
@@ -210,23 +233,32 @@ impl Assembly {
         self.tables.clear();
     }
 
-    fn rows(&mut self, rows: &Rows<'_>) -> Result<(), Fault> {
+    /// Gives how many bytes of the event are left once the chunk is full: a few bytes of a row may be very many as text.
+    fn rows(&mut self, rows: &Rows<'_>, left: Option<usize>) -> Result<Option<usize>, Fault> {
         if rows.table_id == NO_TABLE {
-            return Ok(());
+            return Ok(None);
         }
         let open = self.open.as_mut().ok_or(Fault::Protocol("a row outside a transaction"))?;
         let (_, captured) =
             self.tables.get_mut(&rows.table_id).ok_or(Fault::Protocol("a row of a table never described"))?;
-        let Captured::As(table) = captured else { return Ok(()) };
+        let Captured::As(table) = captured else { return Ok(None) };
         if open.journaled {
-            return Ok(());
+            return Ok(None);
         }
         if rows.columns() != table.map.columns.len() || !rows.have(0..table.map.columns.len()) {
             let name = &table.plan.schema.name;
             return halt(code::ROWS_INCOMPLETE, format!("{name}, transaction {}", open.gtid));
         }
-        let (mut images, mut old, mut new) = (rows.images(), Vec::new(), Vec::new());
-        while images.next_into(&table.map, &mut new)? {
+        if table.noted_by.as_ref() != Some(&open.gtid) {
+            table.noted_by = Some(open.gtid.clone());
+            open.schemas.insert(table.plan.schema.id);
+        }
+        let (mut images, mut old, mut new) = (rows.images(left), Vec::new(), Vec::new());
+        // One more row may be as large as the last; a body's bound holds but for a single larger change.
+        while self.chunk.len() < CHUNK_BYTES_MAX / 2 {
+            if !images.next_into(&table.map, &mut new)? {
+                return Ok(None);
+            }
             match rows.operation {
                 Operation::Insert => self.chunk.insert(&table.plan, open.ordinal, &new)?,
                 Operation::Delete => self.chunk.delete(&table.plan, open.ordinal, &new)?,
@@ -241,11 +273,7 @@ impl Assembly {
             }
             open.ordinal += 1;
         }
-        if table.noted_by.as_ref() != Some(&open.gtid) {
-            table.noted_by = Some(open.gtid.clone());
-            open.schemas.insert(table.plan.schema.id);
-        }
-        Ok(())
+        Ok(Some(images.left()))
     }
 
     fn query(&mut self, header: &Header, query: &Query<'_>, charsets: &Charsets) -> Result<Step, Fault> {

@@ -85,29 +85,34 @@ impl Stream<'_> {
             self.hand_over_chunk().await?;
         }
         self.sight.see(logged, dump.end());
-        let mut step = match self.assembly.take(&logged.header, logged.body(), &self.charsets) {
-            Err(Fault::Table(table, problem)) => return self.stop_table(&table, &problem).await,
-            step => step?,
-        };
+        let mut taken = self.assembly.take(&logged.header, logged.body(), &self.charsets);
         loop {
+            let step = match taken {
+                Err(Fault::Table(table, problem)) => return self.stop_table(&table, &problem).await,
+                step => step?,
+            };
             match step {
                 Step::Taken if self.assembly.in_transaction() => return Ok(()),
                 Step::Taken => {
                     self.note_idle(dump);
                     return self.stand(dump).await;
                 }
+                Step::Full { left } => {
+                    self.hand_over_chunk().await?;
+                    taken = self.assembly.take_rest(&logged.header, logged.body(), left);
+                }
                 Step::Table(table_id) => return self.describe(table_id, logged.body()).await,
                 Step::Define(definition) => {
                     self.define(&definition).await?;
-                    step = self.assembly.end_of_definition(&logged.header, definition.opens)?;
+                    taken = self.assembly.end_of_definition(&logged.header, definition.opens);
                 }
                 Step::Changes(databases) => {
                     self.changed_by_statement(databases.as_deref()).await?;
-                    step = self.assembly.end_of_definition(&logged.header, false)?;
+                    taken = self.assembly.end_of_definition(&logged.header, false);
                 }
                 Step::Unknown(mentions) => {
                     self.named_by_unknown(&mentions).await?;
-                    step = self.assembly.end_of_definition(&logged.header, false)?;
+                    taken = self.assembly.end_of_definition(&logged.header, false);
                 }
                 Step::Commit(completed) => {
                     self.committed = dump.end().clone();
@@ -116,7 +121,7 @@ impl Stream<'_> {
                 }
                 Step::Undone(schemas) => {
                     self.undone(&schemas).await?;
-                    step = Step::Nothing;
+                    taken = Ok(Step::Nothing);
                 }
                 Step::Nothing => {
                     self.committed = dump.end().clone();
