@@ -3,6 +3,7 @@
 //! One task a source. A source never ends the process: it retries by itself, or halts and says why while the others go on.
 
 mod backoff;
+mod buffer;
 pub mod mysql;
 mod next_copy;
 pub mod postgres;

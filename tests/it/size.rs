@@ -21,6 +21,8 @@ const RETAINED_BYTES_MAX: u64 = 64 << 20;
 // The load alters tables, each of which is copied again beside it.
 const LAG_MAX: Duration = Duration::from_secs(5);
 const ROWS: u64 = 1_000_000;
+/// Of one row.
+const HUGE_BYTES: u64 = 300 << 20;
 
 /// The most that the process ever had resident.
 fn peak_bytes(tailwater: &Tailwater) -> u64 {
@@ -31,6 +33,22 @@ fn memory_bytes(tailwater: &Tailwater, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", tailwater.pid())).expect("it runs");
     let memory = status.lines().find_map(|status| status.strip_prefix(line)).expect("Linux says");
     memory.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).expect("a number") * 1024
+}
+
+/// Waits until the row is in the journal, and then until the memory that it took is given back.
+async fn gives_memory_back(tailwater: &Tailwater) {
+    let door = tailwater.door();
+    eventually("the row is journaled", WITHIN, async || {
+        let journal = door.status().await?.journal.ok_or("no journal")?;
+        holds(journal.bytes >= HUGE_BYTES, || format!("{journal:?}"))
+    })
+    .await;
+    println!("{} MiB at most", peak_bytes(tailwater) >> 20);
+    eventually("the memory is given back", WITHIN, async || {
+        let resident = memory_bytes(tailwater, "VmRSS:");
+        holds(resident <= MEMORY_BYTES_MAX / 2, || format!("{} MiB", resident >> 20))
+    })
+    .await;
 }
 
 fn assert_small(tailwater: &Tailwater) {
@@ -106,6 +124,30 @@ async fn rows_of_wide_enums_in_events_of_64_mib_need_no_more_memory_and_come_in_
         println!("{kind:?}: {rows} rows, messages of {largest} bytes at most");
         assert!(rows == ROWS && largest <= MESSAGE_BYTES_MAX, "{rows} rows, {largest} bytes");
         assert_small(&tailwater);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_of_300_mib_of_postgres_gives_its_memory_back() {
+    let source = Postgres::start().await;
+    source.execute_as_owner("CREATE TABLE t (id int PRIMARY KEY, filler text)").await;
+    let tailwater = Tailwater::start(Setup::new(&source)).await;
+    source.execute_as_owner(&format!("INSERT INTO t VALUES (1, repeat('x', {HUGE_BYTES}))")).await;
+    gives_memory_back(&tailwater).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_of_300_mib_of_mysql_gives_its_memory_back() {
+    for kind in [Kind::Mysql, Kind::Mariadb] {
+        // A tenth of the log may be of one row.
+        let log = if kind == Kind::Mysql { "--innodb-redo-log-capacity=4G" } else { "--innodb-log-file-size=4G" };
+        let server = Server::with_options(kind, &["--max-allowed-packet=1G", log]).await;
+        server.execute("CREATE TABLE t (id int PRIMARY KEY, filler longtext)").await;
+        let mut setup = mysql_target::setup(&server, &Postgres::start().await);
+        setup.rest.clear();
+        let tailwater = Tailwater::start(setup).await;
+        server.execute(&format!("INSERT INTO t VALUES (1, REPEAT('x', {HUGE_BYTES}))")).await;
+        gives_memory_back(&tailwater).await;
     }
 }
 

@@ -9,6 +9,7 @@ use crate::decode::mysql::types::ColumnKind;
 use crate::decode::mysql::value::Value;
 use crate::decode::mysql::{decimal, json};
 use crate::model::value_type::{Scalar, ValueType};
+use crate::source::buffer::{KEPT_BYTES_MAX, shrink};
 use crate::wire::cell;
 use crate::wire::varint::{FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, put_bytes, put_tag, put_varint, zigzag};
 
@@ -17,6 +18,16 @@ use crate::wire::varint::{FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, put_bytes,
 pub struct Scratch {
     text: String,
     bytes: Vec<u8>,
+}
+
+impl Scratch {
+    /// What one huge cell needed is given back.
+    pub fn shrink(&mut self) {
+        shrink(&mut self.bytes);
+        if self.text.capacity() > KEPT_BYTES_MAX {
+            self.text = String::new();
+        }
+    }
 }
 
 /// Writes a field `number` that holds a value of the log.

@@ -11,6 +11,7 @@ use crate::decode::mysql::types::ColumnKind;
 use crate::decode::mysql::value::Value;
 use crate::model::schema::TableSchema;
 use crate::model::value_type::ValueType;
+use crate::source::buffer::shrink;
 use crate::wire::api::v1::Op;
 use crate::wire::varint::{LENGTH_DELIMITED, put_bytes, put_number, put_tag, put_varint, varint_len};
 use bytes::Bytes;
@@ -227,8 +228,10 @@ impl ChunkEncoder {
         self.chunk.is_empty()
     }
 
-    /// The chunk, leaving an empty one.
+    /// The chunk, leaving an empty one. What one huge row needed is given back.
     pub fn take(&mut self) -> Bytes {
+        [&mut self.after, &mut self.before, &mut self.lists].into_iter().for_each(shrink);
+        self.scratch.shrink();
         std::mem::take(&mut self.chunk).into()
     }
 }

@@ -7,6 +7,7 @@ use super::cell::{Arrays, write_array, write_scalar};
 use crate::decode::postgres::message::{Cell, Old, Tuple};
 use crate::model::schema::TableSchema;
 use crate::model::value_type::{Scalar, ValueType};
+use crate::source::buffer::shrink;
 use crate::wire::api::v1::Op;
 use crate::wire::varint::{LENGTH_DELIMITED, put_bytes, put_number, put_tag, put_varint, varint_len};
 use bytes::Bytes;
@@ -250,8 +251,10 @@ impl ChunkEncoder {
         self.chunk.is_empty()
     }
 
-    /// The chunk, leaving an empty one.
+    /// The chunk, leaving an empty one. What one huge row needed is given back.
     pub fn take(&mut self) -> Bytes {
+        let Row { after, before, lists, .. } = &mut self.row;
+        [after, before, lists].into_iter().for_each(shrink);
         std::mem::take(&mut self.chunk).into()
     }
 }
