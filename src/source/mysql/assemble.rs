@@ -228,9 +228,9 @@ impl Assembly {
         }
     }
 
-    /// Each is to be described again.
-    pub fn forget_tables(&mut self) {
-        self.tables.clear();
+    /// Those whose rows are passed over are to be described again.
+    pub fn forget_passed_over(&mut self) {
+        self.tables.retain(|_, (_, captured)| matches!(captured, Captured::As(_)));
     }
 
     /// Gives how many bytes of the event are left once the chunk is full: a few bytes of a row may be very many as text.

@@ -34,11 +34,10 @@ impl Stream<'_> {
         self.copy_again(BTreeMap::from([(table.clone(), problem.to_string())])).await
     }
 
-    /// A copy of it begins here.
+    /// A copy of it begins here. Whyever its rows were passed over, from here on they are wanted.
     pub(super) fn resume_table(&mut self, table: &TableName) {
         self.reporter.unreadable(table, By::Row, None);
-        if self.stopped.remove(table) {
-            self.assembly.forget_tables();
-        }
+        self.stopped.remove(table);
+        self.assembly.forget_passed_over();
     }
 }
