@@ -32,3 +32,4 @@ mod unreadable;
 mod unseen;
 mod unseen_mysql;
 mod verify;
+mod verify_mysql;

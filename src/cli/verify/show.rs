@@ -1,7 +1,7 @@
 //! A report of differences: as a table and lists for people, as one object for scripts.
 
 use crate::cli::table::Table;
-use crate::deliver::verify::{Difference, Kind, Outcome, Report, TableReport};
+use crate::deliver::verify::{Difference, Kind, NotCompared, Outcome, Report, TableReport};
 use crate::model::problem::Problem;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -15,7 +15,12 @@ pub fn json(report: &Report) -> Value {
         "equal": report.all_equal(),
         "tables": report.tables.iter().map(table).collect::<Vec<_>>(),
         "stopped": stopped.collect::<Vec<_>>(),
+        "not_compared": report.not_compared.iter().map(not_compared).collect::<Vec<_>>(),
     })
+}
+
+fn not_compared(one: &NotCompared) -> Value {
+    json!({"target": one.target, "name": one.name, "why": one.why})
 }
 
 fn table(table: &TableReport) -> Value {
@@ -25,7 +30,7 @@ fn table(table: &TableReport) -> Value {
         "result": word(table.outcome), "rows": tally.rows, "ranges": tally.ranges,
         "changed": tally.changed, "missing": tally.missing, "extra": tally.extra, "unsettled": tally.unsettled,
         "differences": tally.shown.iter().map(difference).collect::<Vec<_>>(),
-        "only_in_target": tally.only_in_target, "seconds": table.took.as_secs_f64(),
+        "only_in_target": tally.only_in_target, "only_in_source": tally.only_in_source, "seconds": table.took.as_secs_f64(),
     });
     with_problem(value, table.problem.as_ref())
 }
@@ -61,6 +66,9 @@ pub fn text(report: &Report) -> String {
         let place = format!("{} in {}", stopped.system, stopped.target);
         say(&mut out, &place, &stopped.problem);
         tell_next(&mut out, &stopped.problem);
+    }
+    for one in &report.not_compared {
+        let _ = writeln!(out, "\nnot compared in {}: {}: {}", one.target, one.name, one.why);
     }
     let equal = report.tables.iter().filter(|table| table.outcome == Outcome::Equal).count();
     let rows: u64 = report.tables.iter().map(|table| table.tally.rows).sum();
@@ -111,6 +119,10 @@ fn details(table: &TableReport, out: &mut String) {
         let columns = tally.only_in_target.join(", ");
         let _ = writeln!(out, "\nnot compared, as only {} has them: {} {columns}", table.target, table.table);
     }
+    if !tally.only_in_source.is_empty() {
+        let columns = tally.only_in_source.join(", ");
+        let _ = writeln!(out, "\nnot compared, as generated columns are not carried: {} {columns}", table.table);
+    }
 }
 
 fn line(difference: &Difference) -> String {
@@ -134,6 +146,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Different => "different",
         Outcome::Unsettled => "unsettled",
         Outcome::NotReady => "not_ready",
+        Outcome::NotCaptured => "not_captured",
         Outcome::Failed => "failed",
     }
 }
@@ -173,7 +186,8 @@ mod tests {
         };
         let problem = Problem::new(code::VERIFY_NOT_PASSED, "it stands");
         let stopped = Stopped { target: "lake".to_owned(), system: "crm".to_owned(), problem };
-        Report { tables: vec![different], stopped: vec![stopped] }
+        let masked = NotCompared { target: "lake".to_owned(), name: "erp.public.people".to_owned(), why: "masked" };
+        Report { tables: vec![different], stopped: vec![stopped], not_compared: vec![masked] }
     }
 
     #[test]
@@ -185,6 +199,7 @@ mod tests {
             "  changed {\"id\":\"5\",\"Line \\\"No\\\"\":\"1\"}: note\n  missing public.log(0,1)\n",
             "  and 1 more; --limit N",
             "crm in lake: TW-CLI-014: it stands\n  next: ",
+            "not compared in lake: erp.public.people: masked",
             "verified 1 tables, 7 rows: 0 equal",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
@@ -201,6 +216,7 @@ mod tests {
         );
         assert_eq!(table["differences"][0]["key"], json!({"id": "5", "Line \"No\"": "1"}));
         assert_eq!(table["differences"][0]["columns"], json!(["note"]));
+        assert_eq!(value["not_compared"][0]["name"], json!("erp.public.people"));
         assert_eq!((&table["code"], &value["stopped"][0]["code"]), (&json!("TW-CLI-019"), &json!("TW-CLI-014")));
     }
 }

@@ -7,6 +7,7 @@
 use super::merge::Rows;
 use super::reader::SILENCE_MAX;
 use super::row::KeptRow;
+use super::settings;
 use super::trouble::Trouble;
 use crate::config::MysqlSystem;
 use crate::model::name::SystemName;
@@ -18,9 +19,6 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{BinaryProtocol, Column, ResultSetStream, Row, Statement, Value};
 use std::io::Write as _;
 use tokio::time::timeout;
-
-/// Nothing is ever written. A sort may take long, and the target keeps us waiting.
-const SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 pub struct Reader {
     connection: Connection,
@@ -35,7 +33,9 @@ impl Reader {
     pub async fn open(system: &MysqlSystem) -> Result<Self, Trouble> {
         let opened = async {
             let mut connection = Connection::open(&system.endpoint).await?;
-            connection.execute(SETTINGS).await?;
+            for sql in settings::of_mysql() {
+                connection.execute(sql).await?;
+            }
             Ok(connection)
         };
         let connection = opened.await.map_err(|fault| unreadable(&system.name, &fault))?;

@@ -2,15 +2,16 @@
 
 use super::bag;
 use super::layout::{Layout, Walk};
+use super::listed::SourceTable;
 use super::multiset;
-use super::passage::{Passage, Progress};
+use super::passage::{Held, Passage, Progress};
 use super::ranges;
 use super::reader::{Reader, Sides};
 use super::registered::{Registered, registered};
 use super::report::{Outcome, TableReport, Tally};
 use super::settle::Suspects;
 use super::sorted;
-use super::source::{Source, SourceTable};
+use super::source::Source;
 use super::trouble::Trouble;
 use crate::config::{System, Target};
 use crate::model::code;
@@ -34,6 +35,7 @@ pub struct Chosen {
 /// How a table's comparison ended when it did not end in an answer.
 enum End {
     NotReady(Problem),
+    NotCaptured(Problem),
     Trouble(Trouble),
 }
 
@@ -87,9 +89,13 @@ impl Pair<'_> {
             problem: None,
             took: began.elapsed(),
         };
-        let ended = self.look(chosen, passage, &mut report).await;
+        let ended = match &chosen.in_source {
+            Some(SourceTable { left_out: Some(why), .. }) => Err(End::NotCaptured(why.clone())),
+            _ => self.look(chosen, passage, &mut report).await,
+        };
         (report.outcome, report.problem) = match ended {
             Ok(()) => told(&report),
+            Err(End::NotCaptured(problem)) => (Outcome::NotCaptured, Some(problem)),
             Err(End::NotReady(problem)) => (Outcome::NotReady, Some(problem)),
             Err(End::Trouble(Trouble::Table(problem))) => (Outcome::Failed, Some(problem)),
             Err(End::Trouble(Trouble::Pair(problem))) => return Err(problem),
@@ -113,13 +119,37 @@ impl Pair<'_> {
         };
         let layout = Layout::look(&mut sides, in_source, &target_table).await?;
         report.tally.only_in_target.clone_from(&layout.only_in_target);
+        report.tally.only_in_source.clone_from(&layout.only_in_source);
         let compared = compare(&layout, sides, aside, passage, &mut report.tally).await;
         if compared.is_err() || report.tally.outcome() != Outcome::Equal {
             // It may have been halted, or be made anew, since it was found ready: then that is why.
             let mut target = Reader::open(&self.target.endpoint, &self.target.name).await?;
             self.ready(&mut target, chosen).await?;
         }
-        Ok(compared?)
+        compared?;
+        self.held(chosen, passage, report).await
+    }
+
+    /// What the running Tailwater says against the table: rows that are equal now do not stay so where their changes do not
+    /// come, and rows that are about to be copied again are no difference.
+    async fn held<P: Progress>(
+        &self,
+        chosen: &Chosen,
+        passage: &mut Passage<'_, P>,
+        report: &TableReport,
+    ) -> Result<(), End> {
+        let not_ready = |message| Err(End::NotReady(Problem::new(code::VERIFY_NOT_READY, message)));
+        let is_equal = report.tally.outcome() == Outcome::Equal;
+        match passage.held(&chosen.name).await? {
+            Held::Whole => Ok(()),
+            Held::ToBeCopied => not_ready("it is to be copied again".to_owned()),
+            Held::Halted(why) if is_equal => not_ready(format!("equal, but its changes do not come: {why}")),
+            Held::NotAtAll if is_equal => {
+                let message = "equal, but the running Tailwater does not bring it to this target".to_owned();
+                Err(End::NotCaptured(Problem::new(code::VERIFY_NOT_CAPTURED, message)))
+            }
+            Held::Halted(_) | Held::NotAtAll => Ok(()),
+        }
     }
 
     /// The table in the target, if it holds it as a whole.
@@ -176,7 +206,7 @@ fn told(report: &TableReport) -> (Outcome, Option<Problem>) {
         Outcome::Unsettled => {
             Some(Problem::new(code::VERIFY_UNSETTLED, format!("{} rows kept changing", tally.unsettled)))
         }
-        Outcome::Equal | Outcome::NotReady | Outcome::Failed => None,
+        Outcome::Equal | Outcome::NotReady | Outcome::NotCaptured | Outcome::Failed => None,
     };
     (outcome, problem)
 }

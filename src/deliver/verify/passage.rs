@@ -9,10 +9,10 @@
 use super::source::{Mark, Source};
 use super::trouble::Trouble;
 use crate::model::code;
-use crate::model::name::SystemName;
+use crate::model::name::{SystemName, TableName};
 use crate::model::position::{LogPlace, Lsn};
 use crate::model::problem::Problem;
-use crate::wire::api::v1::{self, SourceState, TargetState};
+use crate::wire::api::v1::{self, SourceState, TargetState, TargetTableState};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -34,6 +34,16 @@ pub struct Passage<'a, P> {
     /// Without anything moving.
     wait: Duration,
     has_passed: bool,
+}
+
+/// What the running Tailwater says of a table in the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    Whole,
+    ToBeCopied,
+    /// With code and message.
+    Halted(String),
+    NotAtAll,
 }
 
 /// How far things are.
@@ -73,6 +83,24 @@ impl<'a, P: Progress> Passage<'a, P> {
             self.has_passed = true;
         }
         Ok(())
+    }
+
+    /// What the running Tailwater says of a table in the target.
+    ///
+    /// # Errors
+    /// [`Trouble::Pair`] when it does not answer.
+    pub async fn held(&mut self, table: &TableName) -> Result<Held, Trouble> {
+        let status = self.progress.read().await.map_err(Trouble::Pair)?;
+        let tables = status.targets.iter().filter(|target| target.target == self.target.as_str());
+        let mut tables = tables.flat_map(|target| &target.tables).filter(|held| held.system == self.system.as_str());
+        let held = tables.find(|held| *held.schema == *table.schema && *held.table == *table.table);
+        let Some(held) = held else { return Ok(Held::NotAtAll) };
+        let why = held.halt.as_ref().map(|halt| format!("{}: {}", halt.code, halt.message));
+        Ok(match held.state() {
+            TargetTableState::Ready => Held::Whole,
+            TargetTableState::Halted => Held::Halted(why.unwrap_or_default()),
+            _ => Held::ToBeCopied,
+        })
     }
 
     async fn passes(&mut self, mark: &Mark) -> Result<Passed, Problem> {

@@ -18,8 +18,11 @@ const ROWS_MAX: usize = 20_000;
 /// A page should have about so many bytes.
 const BYTES_AIM: usize = 8 * 1024 * 1024;
 
+#[derive(Default)]
 struct Page {
     digests: HashMap<Key, [u8; 32]>,
+    /// Of more than one row.
+    twice: Vec<Key>,
     rows: usize,
     bytes: usize,
     last: Option<Key>,
@@ -50,10 +53,16 @@ pub async fn walk<P: Progress>(
 }
 
 async fn read(layout: &Layout, sides: &mut Sides, after: Option<&Key>, rows_max: usize) -> Result<Page, Trouble> {
-    let mut rows = sides.source.stream(&layout.source.page(after, rows_max)).await?;
-    let (mut page, mut row) = (Page { digests: HashMap::new(), rows: 0, bytes: 0, last: None }, KeptRow::default());
+    // One more: a second row of the last key would be behind no page.
+    let mut rows = sides.source.stream(&layout.source.page(after, rows_max + 1)).await?;
+    let (mut page, mut row) = (Page::default(), KeptRow::default());
     while rows.next(&mut row).await? {
         let key = row.key(&layout.key)?;
+        if page.last.as_ref() == Some(&key) {
+            page.twice.push(key.clone());
+        } else if page.rows >= rows_max {
+            continue;
+        }
         page.rows += 1;
         page.bytes += row.bytes();
         page.last = Some(key.clone());
@@ -76,7 +85,7 @@ async fn compare<P: Progress>(
             suspects.add(key).await?;
         }
     }
-    for key in page.digests.into_keys() {
+    for key in page.digests.into_keys().chain(page.twice) {
         suspects.add(key).await?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::merge::Rows;
 use super::row::KeptRow;
+use super::settings;
 use super::source::Source;
 use super::trouble::Trouble;
 use crate::config::PostgresEndpoint;
@@ -12,9 +13,6 @@ use std::time::Duration;
 
 /// A large sort says nothing until its end. A peer that is gone is noticed by the transport.
 pub const SILENCE_MAX: Duration = Duration::from_secs(3600);
-
-/// A row that a policy hides would look like one that is not there: better an error. Nothing is ever written.
-const SETTINGS: &str = "SET row_security = off; SET default_transaction_read_only = on";
 
 /// The end of the log, then an empty transaction that gets an id: it has an idle server write and flush, so that the
 /// stream is told of an end behind the one that was read.
@@ -39,7 +37,7 @@ impl Reader {
         let endpoint = PostgresEndpoint { silence_max: SILENCE_MAX, application, ..endpoint.clone() };
         let opened = async {
             let mut connection = Connection::open(&endpoint, Purpose::Queries).await?;
-            connection.query(SETTINGS).await?;
+            connection.query(&settings::of_postgres()).await?;
             Ok(connection)
         };
         let connection = opened.await.map_err(|fault| unreadable(name, &fault))?;

@@ -8,6 +8,16 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// Systems and targets whose tables could not be verified any further.
     pub stopped: Vec<Stopped>,
+    /// What targets get otherwise than as it is, so that there is nothing to compare it with.
+    pub not_compared: Vec<NotCompared>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotCompared {
+    pub target: String,
+    /// `system.schema.table`, or `entity NAME`.
+    pub name: String,
+    pub why: &'static str,
 }
 
 impl Report {
@@ -44,6 +54,8 @@ pub enum Outcome {
     /// No difference, but rows of which nothing can be said.
     Unsettled,
     NotReady,
+    /// No source brings it, though the patterns select it.
+    NotCaptured,
     Failed,
 }
 
@@ -62,6 +74,8 @@ pub struct Tally {
     pub shown_max: usize,
     /// Columns that only the target has, beside Tailwater's own.
     pub only_in_target: Vec<String>,
+    /// Generated columns, which the stream leaves out.
+    pub only_in_source: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

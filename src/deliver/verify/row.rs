@@ -82,6 +82,8 @@ pub struct Image {
     /// The transaction that wrote it, by the row's own server: another number is another version, be it equal. Empty where
     /// the server does not say.
     pub version: String,
+    /// Of the same key; more than one where it is no key on that side.
+    pub rows: u32,
 }
 
 impl Image {
@@ -89,7 +91,20 @@ impl Image {
     pub fn of(row: &KeptRow, compared: usize) -> Self {
         let cells = row.cells().take(compared).map(|cell| cell.map(cell_digest)).collect();
         let version = row.cells().nth(compared).flatten().unwrap_or_default();
-        Self { cells, version: String::from_utf8_lossy(version).into_owned() }
+        Self { cells, version: String::from_utf8_lossy(version).into_owned(), rows: 1 }
+    }
+
+    /// Takes another row of the same key in, in whatever order they come.
+    pub fn join(&mut self, other: &Self) {
+        let sum = |one: Option<[u8; 16]>, other: Option<[u8; 16]>| {
+            let number = |cell: Option<[u8; 16]>| cell.map_or(u128::MAX / 3, u128::from_be_bytes);
+            Some(number(one).wrapping_add(number(other)).to_be_bytes())
+        };
+        for (own, other) in self.cells.iter_mut().zip(&other.cells) {
+            *own = sum(*own, *other);
+        }
+        self.rows += other.rows;
+        self.version = format!("{} {}", self.version, other.version);
     }
 
     /// Places of the cells that differ.

@@ -16,6 +16,7 @@ use super::report::{Difference, Kind, Tally};
 use super::row::{Image, KeptRow, Key};
 use super::source::Source;
 use super::trouble::Trouble;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
 
@@ -144,19 +145,28 @@ async fn take_images(rows: &mut impl Rows, layout: &Layout, found: &mut HashMap<
     let mut row = KeptRow::default();
     while rows.next(&mut row).await? {
         // A key that is equal for the server but reads otherwise, as 1.0 and 1.00, is another one here.
-        found.insert(row.key(&layout.key)?, Image::of(&row, layout.columns.len()));
+        let image = Image::of(&row, layout.columns.len());
+        match found.entry(row.key(&layout.key)?) {
+            Entry::Occupied(mut several) => several.get_mut().join(&image),
+            Entry::Vacant(one) => drop(one.insert(image)),
+        }
     }
     Ok(())
 }
 
 /// `long`: both sides were seen so often enough for a row that the target lacks.
 fn judge(before: Option<&Look>, now: &Look, long: bool) -> Verdict {
+    let counted = |image: &Option<Image>| image.as_ref().map_or(0, |image| image.rows);
+    let rows = (counted(&now.source), counted(&now.target));
     let cells = |image: &Option<Image>| image.as_ref().map(|image| image.cells.clone());
-    if cells(&now.source) == cells(&now.target) {
+    if rows.0 == rows.1 && cells(&now.source) == cells(&now.target) {
         return Verdict::Equal;
     }
     match (&now.source, &now.target) {
         (source, Some(target)) if before.is_some_and(|before| before.target.as_ref() == Some(target)) => match source {
+            // The target folded rows that the source has, or has some twice.
+            Some(_) if rows.0 > rows.1 => Verdict::Different(Kind::Missing, Vec::new()),
+            Some(_) if rows.0 < rows.1 => Verdict::Different(Kind::Extra, Vec::new()),
             Some(source) => Verdict::Different(Kind::Changed, source.differing(target)),
             None => Verdict::Different(Kind::Extra, Vec::new()),
         },
@@ -170,7 +180,11 @@ mod tests {
     use super::*;
 
     fn row(cells: &[u8], version: &str) -> Option<Image> {
-        Some(Image { cells: cells.iter().map(|cell| Some([*cell; 16])).collect(), version: version.to_owned() })
+        Some(Image {
+            cells: cells.iter().map(|cell| Some([*cell; 16])).collect(),
+            version: version.to_owned(),
+            rows: 1,
+        })
     }
 
     fn look(source: Option<Image>, target: Option<Image>) -> Look {

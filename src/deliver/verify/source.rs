@@ -1,26 +1,17 @@
 //! A session on a source of either kind.
 
+use super::listed::{self, SourceTable};
 use super::merge::Rows;
 use super::mysql;
 use super::reader::Reader;
 use super::row::KeptRow;
 use super::trouble::Trouble;
 use crate::config::System;
-use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Lsn};
-use crate::source::mysql::configured as mysql_configured;
-use crate::source::postgres::configured as postgres_configured;
 
 pub enum Source {
     Postgres(Reader),
     Mysql(mysql::Reader),
-}
-
-/// A table that the source has and captures.
-#[derive(Debug, Clone)]
-pub struct SourceTable {
-    pub name: TableName,
-    pub partitioned: bool,
 }
 
 /// A place in a source's log.
@@ -46,18 +37,8 @@ impl Source {
     /// As [`Self::open`].
     pub async fn tables(&mut self, system: &System) -> Result<Vec<SourceTable>, Trouble> {
         match (self, system) {
-            (Self::Postgres(reader), System::Postgres(system)) => {
-                let tables = reader.ask(async |connection| postgres_configured(connection, system).await).await?;
-                let table = |table: crate::source::postgres::ServerTable| SourceTable {
-                    name: table.name,
-                    partitioned: table.partitioned,
-                };
-                Ok(tables.into_iter().map(table).collect())
-            }
-            (Self::Mysql(reader), System::Mysql(system)) => {
-                let tables = reader.ask(async |connection| mysql_configured(connection, system).await).await?;
-                Ok(tables.into_iter().map(|table| SourceTable { name: table.name, partitioned: false }).collect())
-            }
+            (Self::Postgres(reader), System::Postgres(system)) => listed::of_postgres(reader, system).await,
+            (Self::Mysql(reader), System::Mysql(system)) => listed::of_mysql(reader, system).await,
             _ => Err(Trouble::unreadable("a session of another kind than its system")),
         }
     }

@@ -123,4 +123,10 @@ codes! {
         evidence: "The report names the rows by their keys.",
         next: "Verify the table again at a quieter time, or with a longer --wait.",
     }
+    VERIFY_NOT_CAPTURED = "TW-CLI-021" {
+        what: "The configuration selects a table, and no source brings it to the target.",
+        why: "It is of a kind that is not captured (an unlogged or foreign table, a sequence of MariaDB), the login may not see it, or the running Tailwater has another configuration. An answer that leaves it out would look like one about everything.",
+        evidence: "The message names the reason; tailwater check lists what is not captured.",
+        next: "Exclude it in the configuration, or give the login its rights or the table its kind; restart Tailwater if the configuration was changed since it started.",
+    }
 }

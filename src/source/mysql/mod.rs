@@ -10,7 +10,6 @@ mod cell;
 mod connection;
 mod copy;
 mod define;
-mod described;
 mod dump;
 mod encode;
 mod fault;
@@ -31,9 +30,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Connection, identifier, literal};
+pub use connection::{Connection, TextRow, identifier, literal};
 pub use copy::behind;
-pub use described::describe;
 pub use fault::{Fault, chain};
 pub use identity::written_to;
 pub use preflight::preflight;

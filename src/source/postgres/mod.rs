@@ -7,7 +7,6 @@ mod assemble;
 mod catalogue;
 mod cell;
 mod copy;
-mod described;
 pub mod encode;
 mod fault;
 mod feedback;
@@ -36,7 +35,6 @@ mod tls;
 mod transport;
 
 pub use catalogue::ServerTable;
-pub use described::{Described, configured, describe};
 pub use fault::{Fault, ServerError, chain};
 pub use preflight::{Surroundings, preflight};
 pub use simple_query::{Connection, DataRow, Purpose, Row, identifier, literal, qualified};
@@ -45,6 +43,14 @@ use super::status::Reporter;
 use crate::config::PostgresSystem;
 use crate::journal::Journal;
 use tokio_util::sync::CancellationToken;
+
+/// The server's tables that the system's patterns select, in the order of their names.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn configured(connection: &mut Connection, system: &PostgresSystem) -> Result<Vec<ServerTable>, Fault> {
+    Ok(catalogue::read(connection, system).await?.tables)
+}
 
 /// Runs the source until `stop`.
 pub async fn run(system: PostgresSystem, journal: Journal, reporter: Reporter, stop: CancellationToken) {

@@ -7,9 +7,10 @@
 mod mysql;
 mod postgres;
 
+use super::listed::SourceTable;
 use super::place::{self, Place};
 use super::reader::Sides;
-use super::source::{Source, SourceTable};
+use super::source::Source;
 use super::trouble::Trouble;
 use crate::model::code;
 use crate::model::name::TableName;
@@ -39,6 +40,8 @@ pub struct Layout {
     /// The source says of a row which version of it one sees.
     pub source_has_versions: bool,
     pub only_in_target: Vec<String>,
+    /// Generated columns, which no stream carries.
+    pub only_in_source: Vec<String>,
     pub source: Place,
     pub target: Place,
 }
@@ -51,8 +54,8 @@ impl Layout {
     pub async fn look(sides: &mut Sides, table: &SourceTable, target_table: &TableName) -> Result<Self, Trouble> {
         let target = postgres::columns(&mut sides.target, target_table).await?;
         let layout = match &mut sides.source {
-            Source::Postgres(reader) => postgres::look(reader, table, target_table, &target).await?,
-            Source::Mysql(reader) => mysql::look(reader, table, target_table, &target).await?,
+            Source::Postgres(reader) => postgres::look(reader, &mut sides.target, table, target_table, &target).await?,
+            Source::Mysql(reader) => mysql::look(reader, &mut sides.target, table, target_table, &target).await?,
         };
         let missing: Vec<_> = layout.columns.iter().filter(|name| !target.contains_key(*name)).cloned().collect();
         if !missing.is_empty() {

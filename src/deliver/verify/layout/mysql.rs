@@ -1,25 +1,63 @@
 //! A table of a MySQL or MariaDB source, beside its copy on a PostgreSQL server.
 
-use super::postgres::Column;
+use super::postgres::{Column, is_keyed_by};
 use super::{Layout, Walk, gone, places};
-use crate::decode::mysql::types::value_type;
+use crate::decode::mysql::types::{declared_in_catalogue, value_type};
+use crate::deliver::verify::listed::SourceTable;
 use crate::deliver::verify::mysql::Reader;
 use crate::deliver::verify::place::{self, Place};
-use crate::deliver::verify::source::SourceTable;
+use crate::deliver::verify::reader::Reader as TargetReader;
 use crate::deliver::verify::trouble::Trouble;
 use crate::model::name::TableName;
 use crate::model::value_type::{Scalar, ValueType};
-use crate::source::mysql::describe;
+use crate::source::mysql::{Connection, Fault, literal};
 use std::collections::HashMap;
 
+/// What is compared of a table, and by which key.
+#[derive(Default)]
+struct Compared {
+    /// Each with its type as the log declares it.
+    columns: Vec<(String, String)>,
+    /// The primary key.
+    key: Vec<String>,
+}
+
+impl Compared {
+    async fn look(connection: &mut Connection, table: &TableName) -> Result<Self, Fault> {
+        let (schema, name) = (literal(&table.schema), literal(&table.table));
+        let mut compared = Self::default();
+        let columns = format!(
+            "SELECT column_name, data_type, column_type FROM information_schema.columns \
+             WHERE table_schema = {schema} AND table_name = {name} ORDER BY ordinal_position"
+        );
+        for row in connection.rows(&columns).await? {
+            let declared = declared_in_catalogue(row.some(1)?, row.some(2)?);
+            compared.columns.push((row.some(0)?.to_owned(), declared));
+        }
+        let key = format!(
+            "SELECT column_name FROM information_schema.statistics WHERE table_schema = {schema} AND table_name = {name} \
+             AND index_name = 'PRIMARY' ORDER BY seq_in_index"
+        );
+        for row in connection.rows(&key).await? {
+            compared.key.push(row.some(0)?.to_owned());
+        }
+        Ok(compared)
+    }
+}
+
+/// `target_side`: to ask which key the target's table has.
 pub async fn look(
     reader: &mut Reader,
+    target_side: &mut TargetReader,
     table: &SourceTable,
     target_table: &TableName,
     target: &HashMap<String, Column>,
 ) -> Result<Layout, Trouble> {
     let name = &table.name;
-    let described = reader.ask(async |connection| describe(connection, name).await).await?.ok_or_else(gone)?;
+    let described = reader.ask(async |connection| Compared::look(connection, name).await).await?;
+    if described.columns.is_empty() {
+        return Err(gone());
+    }
     let columns: Vec<_> = described.columns.iter().map(|(name, _)| name.clone()).collect();
     let key = places(&described.key, &columns);
     let typed = described.columns.iter().map(|(name, declared)| (name, value_type(declared)));
@@ -45,9 +83,13 @@ pub async fn look(
         let sorts_there = |column: &Column| column.builtin.is_some() && column.sorts_by_bytes;
         sorts && target.get(name).is_some_and(sorts_there)
     };
-    let walk = match &*key {
+    let keyed: Vec<_> = key.iter().filter_map(|place| described.columns.get(*place)).collect();
+    let names: Vec<_> = keyed.iter().map(|(name, _)| name).collect();
+    let walk = match &*keyed {
         [] => Walk::Multiset,
-        key if key.iter().filter_map(|place| described.columns.get(*place)).all(in_one_order) => Walk::Ranges,
+        keyed if keyed.iter().copied().all(in_one_order) && is_keyed_by(target_side, target_table, &names).await? => {
+            Walk::Ranges
+        }
         _ => Walk::Sorted,
     };
     Ok(Layout {
@@ -66,6 +108,7 @@ pub async fn look(
         walk,
         source_has_versions: false,
         only_in_target: Vec::new(),
+        only_in_source: Vec::new(),
         columns,
     })
 }
