@@ -202,7 +202,7 @@ async fn survives(kind: Kind) {
         .await;
     }
     ready(&tailwater.door(), &["ledger", "accounts", "order_lines", "keyless"], CATCH_UP_WITHIN).await;
-    let (_, report) = mysql_target::verify(&tailwater, &["--wait", "10"]);
+    let (_, report) = mysql_target::verify(&tailwater, &["--wait", "60"]);
     for table in report["tables"].as_array().expect("a list") {
         let found = (&table["changed"], &table["missing"], &table["extra"]);
         assert_eq!(found, (&0.into(), &0.into(), &0.into()), "under load: {table:#}");
