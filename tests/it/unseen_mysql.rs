@@ -235,7 +235,10 @@ async fn statements_are_followed(kind: Kind) {
     let (server, warehouse) = (Server::start(kind).await, Postgres::start().await);
     server.execute("CREATE DATABASE other").await;
     let is_mariadb = kind != Kind::Mysql;
-    let harms: Vec<_> = harms().into_iter().filter(|harm| harm.only.is_none() || is_mariadb).collect();
+    // From 11 on MariaDB's generated columns are not captured.
+    let is_captured = |harm: &Harm| kind != Kind::MariadbNewer || harm.table != "expression";
+    let is_meant = |harm: &Harm| (harm.only.is_none() || is_mariadb) && is_captured(harm);
+    let harms: Vec<_> = harms().into_iter().filter(is_meant).collect();
     for sql in harms.iter().flat_map(|harm| harm.made) {
         server.execute(&sql.replace("@PARTED", PARTED)).await;
     }

@@ -60,6 +60,20 @@ async fn the_servers_defaults_hide_no_difference_and_a_sequence_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn generated_columns_that_the_log_leaves_out_are_named() {
+    let (server, warehouse) = (Server::start(Kind::MariadbNewer).await, Postgres::start().await);
+    server.execute("CREATE TABLE g (v int AS (id + 1), id int PRIMARY KEY, s int AS (id * 2) STORED)").await;
+    server.execute("INSERT INTO g (id) VALUES (1), (2)").await;
+    let tailwater = Tailwater::start(setup(&server, &warehouse)).await;
+    ready(&tailwater.door(), &["g"], WITHIN).await;
+    server.execute("UPDATE g SET id = 3 WHERE id = 2").await;
+    let (success, report) = verify(&tailwater, &[]);
+    let g = of(&report, "g");
+    assert!(success && g["result"] == "equal" && g["rows"] == 2, "{report:#}");
+    assert_eq!(g["only_in_source"], serde_json::json!(["v", "s"]), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_halted_table_is_named_though_its_rows_are_equal() {
     let (server, warehouse) = (Server::start(Kind::Mariadb).await, Postgres::start().await);
     server.execute("CREATE TABLE t (id int PRIMARY KEY)").await;

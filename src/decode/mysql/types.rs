@@ -107,13 +107,16 @@ pub fn kind(column: &Column, charsets: &Charsets, disguised: Option<Disguised>) 
     Ok(ColumnKind { value_type, declared, charset, labels, disguised })
 }
 
-/// A table of the log with its columns' kinds. Full images are required, so the identity is full.
-pub fn shape(map: &TableMap, kinds: &[ColumnKind]) -> TableShape {
-    let columns = map.columns.iter().zip(kinds).enumerate().map(|(index, (column, kind))| ColumnShape {
-        name: (&*column.name).into(),
-        value_type: kind.value_type,
-        declared_type: (&*kind.declared).into(),
-        key: map.primary_key.contains(&index),
+/// A table of the log with the kinds of its captured columns, each with its place in an image. Full images are required of
+/// these, so the identity is full.
+pub fn shape(map: &TableMap, kinds: &[(usize, ColumnKind)]) -> TableShape {
+    let columns = kinds.iter().filter_map(|(place, kind)| {
+        Some(ColumnShape {
+            name: (&*map.columns.get(*place)?.name).into(),
+            value_type: kind.value_type,
+            declared_type: (&*kind.declared).into(),
+            key: map.primary_key.contains(place),
+        })
     });
     TableShape {
         name: TableName::new(&map.schema, &map.table),
@@ -216,7 +219,12 @@ mod tests {
         let mut charsets = Charsets::default();
         charsets.learn_collation(45, "utf8mb4");
         let map = TableMap::parse(&example(true), Dialect::Mysql).expect("a table map");
-        let kinds: Vec<_> = map.columns.iter().map(|column| kind(column, &charsets, None).expect("a kind")).collect();
+        let kind = |(place, column)| (place, kind(column, &charsets, None).expect("a kind"));
+        let kinds: Vec<_> = map.columns.iter().enumerate().map(kind).collect();
+        assert_eq!(
+            shape(&map, &kinds[1..]).columns.first().map(|c| (&*c.declared_type, c.key)),
+            Some(("varchar(40)", false))
+        );
         let shape = shape(&map, &kinds);
         let seen: Vec<_> = shape.columns.iter().map(|c| (&*c.declared_type, c.value_type, c.key)).collect();
         let scalar = ValueType::Scalar;

@@ -19,7 +19,7 @@ codes! {
         what: "a row was logged without all of its columns, or a table without its columns' names",
         why: "Some session has its own binlog_row_image or binlog_row_metadata, or the settings were other ones when the row was logged. Guessing by position would put values into wrong columns.",
         evidence: "The message names the table. SELECT @@global.binlog_row_image, @@global.binlog_row_metadata;",
-        next: "Set both to FULL, globally and in the application. Nothing of the table is captured from that row on; the other tables go on. Another copy of the table follows by itself: after a row without columns at once, after a table without names once the log has them again.",
+        next: "Set both to FULL, globally and in the application. Nothing of the table is captured from that row on; the other tables go on. Another copy of the table follows by itself: after a row without columns at once, after a table without names once the log has them again; where such rows come again and again, within 60 s.",
     }
     STATEMENT_LOGGED = "TW-MYS-004" {
         what: "rows were changed by a statement that was logged as such (no longer given)",

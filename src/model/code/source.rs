@@ -197,8 +197,8 @@ codes! {
     }
     COLUMN_GENERATED = "TW-SRC-033" {
         what: "a generated column is not captured",
-        why: "The log does not carry what the server computes from other columns, so it is left out of the stream.",
-        evidence: "SELECT attname, attgenerated FROM pg_attribute;",
+        why: "The log does not carry what the server computes from other columns, so it is left out of the stream. This is so on PostgreSQL and from version 11 on MariaDB, which logs generated columns of inserted rows only.",
+        evidence: "SELECT attname, attgenerated FROM pg_attribute; or SELECT table_name, column_name, generation_expression FROM information_schema.columns;",
         next: "Nothing needs to be done where readers can do without it; else compute it again downstream.",
     }
     TABLE_LOCKED = "TW-SRC-034" {

@@ -245,7 +245,7 @@ impl Assembly {
         if open.journaled {
             return Ok(None);
         }
-        if rows.columns() != table.map.columns.len() || !rows.have(0..table.map.columns.len()) {
+        if rows.columns() != table.map.columns.len() || !rows.have(table.plan.places()) {
             let name = &table.plan.schema.name;
             return halt(code::ROWS_INCOMPLETE, format!("{name}, transaction {}", open.gtid));
         }

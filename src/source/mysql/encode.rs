@@ -38,29 +38,35 @@ pub struct TablePlan {
 
 struct ColumnPlan {
     number: u32,
+    /// In an image.
+    place: usize,
     storage: Storage,
     unsigned: bool,
     kind: ColumnKind,
 }
 
 impl TablePlan {
-    /// `kinds` and the schema's columns are those of the map, in its order.
-    pub fn new(schema: Arc<TableSchema>, map: &TableMap, kinds: Vec<ColumnKind>) -> Self {
+    /// `kinds` are those of the schema's columns, in its order, each with its place in the map.
+    pub fn new(schema: Arc<TableSchema>, map: &TableMap, kinds: Vec<(usize, ColumnKind)>) -> Self {
         let numbers = schema.columns.iter().map(|column| column.number);
-        let columns = map.columns.iter().zip(kinds).zip(numbers).map(|((column, kind), number)| ColumnPlan {
-            number,
-            storage: column.storage,
-            unsigned: column.unsigned,
-            kind,
+        let columns = kinds.into_iter().zip(numbers).filter_map(|((place, kind), number)| {
+            let column = map.columns.get(place)?;
+            Some(ColumnPlan { number, place, storage: column.storage, unsigned: column.unsigned, kind })
         });
         Self { columns: columns.collect(), schema }
+    }
+
+    /// Where in an image its columns are.
+    pub fn places(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().map(|column| column.place)
     }
 
     #[cold]
     fn error(&self, column: u32, cells: &[Cell<'_>]) -> CellError {
         let column = self.schema.columns.iter().find(|known| known.number == column);
-        let numbers = self.columns.iter().zip(cells).map(|(column, cell)| {
-            let value = Value::read(column.storage, column.unsigned, false, (*cell)?)?;
+        let numbers = self.columns.iter().map(|column| {
+            let cell = cells.get(column.place).copied().flatten()?;
+            let value = Value::read(column.storage, column.unsigned, false, cell)?;
             match value {
                 Value::Int(number) => Some(number.to_string()),
                 Value::UInt(number) => Some(number.to_string()),
@@ -131,8 +137,8 @@ impl ChunkEncoder {
         write_image(plan, old, &mut self.scratch, &mut self.before)?;
         write_image(plan, new, &mut self.scratch, &mut self.after)?;
         // Equal values have equal bytes but where the log may cut pads or not; more may be named than differ.
-        let pairs = || plan.columns.iter().zip(old.iter().zip(new));
-        let differing = || pairs().filter(|(_, (old, new))| old != new).map(|(column, _)| u64::from(column.number));
+        let differs = |column: &&ColumnPlan| old.get(column.place) != new.get(column.place);
+        let differing = || plan.columns.iter().filter(differs).map(|column| u64::from(column.number));
         let length: usize = differing().map(varint_len).sum();
         let set_length = if length == 0 { 0 } else { 1 + varint_len(length as u64) + length };
         put_tag(&mut self.lists, field::UPDATED, LENGTH_DELIMITED);
@@ -243,8 +249,8 @@ fn write_image(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<(), CellError> {
-    for (column, cell) in plan.columns.iter().zip(cells) {
-        let Some(stored) = *cell else { continue };
+    for column in &plan.columns {
+        let Some(stored) = cells.get(column.place).copied().flatten() else { continue };
         let is_text = column.kind.charset.is_some();
         let value = match column.kind.disguised {
             Some(disguised) => Some(Value::Disguised(stored, disguised)),

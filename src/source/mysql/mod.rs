@@ -16,6 +16,7 @@ mod fault;
 mod history;
 mod identity;
 mod look;
+mod mapped;
 mod mariadb;
 mod names;
 mod policy;
@@ -30,6 +31,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::OMITS_GENERATED;
 pub use connection::{Connection, TextRow, identifier, literal};
 pub use copy::behind;
 pub use fault::{Fault, chain};

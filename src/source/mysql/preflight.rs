@@ -125,10 +125,14 @@ impl Look<'_> {
         let charsets = catalogue::charsets(connection, self.system.flavour).await?;
         for table in tables.iter().filter(|table| table.unfit.is_none()) {
             let place = format!("{}.{}", self.system.name, table.name);
-            if let Some(described) = catalogue::describe(connection, &table.name).await?
-                && let Err(why) = described.shape(&table.name, &charsets)
-            {
-                self.found.push(Finding::error(place.clone(), Problem::new(code::TYPE_UNREADABLE, why)));
+            if let Some(described) = catalogue::describe(connection, &table.name).await? {
+                if let Err(why) = described.shape(&table.name, &charsets) {
+                    self.found.push(Finding::error(place.clone(), Problem::new(code::TYPE_UNREADABLE, why)));
+                }
+                if !described.unlogged.is_empty() {
+                    let message = format!("generated columns are left out: {}", described.unlogged.join(", "));
+                    self.found.push(Finding::warning(place.clone(), Problem::new(code::COLUMN_GENERATED, message)));
+                }
             }
             if !table.has_key {
                 let message = "no primary key: copies read the table in one piece, and a target compares whole rows";

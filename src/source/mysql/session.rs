@@ -45,6 +45,7 @@ struct Opened {
     dump: Dump,
     charsets: Charsets,
     names: NameCase,
+    omits_generated: bool,
     look: Look,
     definitions: Definitions,
     checkpoint: MysqlCheckpoint,
@@ -57,7 +58,7 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut dump, charsets, names, look, definitions, checkpoint, place } = tokio::select! {
+    let Opened { mut dump, charsets, names, omits_generated, look, definitions, checkpoint, place } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
@@ -78,6 +79,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         journal,
         charsets,
         names,
+        omits_generated,
         checkpoint,
         intake,
     };
@@ -107,6 +109,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let Started { server, checkpoint, place } = start::find(&mut connection, system, server, known.as_ref()).await?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
     let names = NameCase::of(&mut connection).await?;
+    let omits_generated = catalogue::omits_generated(&mut connection).await?;
     let mut definitions = Definitions::default();
     let look = Look::take(&mut connection, system, &mut definitions).await?;
     let tables = &look.tables;
@@ -123,7 +126,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let begin = place.as_ref().map_or(From::Gtids(&checkpoint.executed), From::Place);
     let dump = Dump::start(connection, system, &server, begin).await?;
     tracing::info!(system = %system.name, behind, from, tables = tables.len(), "streaming");
-    Ok(Opened { dump, charsets, names, look, definitions, checkpoint, place })
+    Ok(Opened { dump, charsets, names, omits_generated, look, definitions, checkpoint, place })
 }
 
 /// A restart of the server empties them. It logs that, as TRUNCATE, only when somebody opens them; and it has ended our sessions.

@@ -1,8 +1,9 @@
 //! Tables with something in them that cannot be passed on: the table is halted, the others go on, and another copy is asked for.
 //!
-//! Where it is a row, nothing more of the table is captured until that copy begins, which waits in its turn where it meets such a
-//! row. Where it is the table's description in the log, the copy is held back until the log describes the table in another way,
-//! or a statement names it: else each row would bring another copy.
+//! Where it is a row, nothing more of the table is captured until that copy begins, which waits in its turn where it meets
+//! such a row; of rows without all of their columns, which may come for ever, the copies are paced (`copy::pace`). Where it
+//! is the table's description in the log, the copy is held back until the log describes the table in another way, or a
+//! statement names it: else each row would bring another copy.
 
 use super::fault::Fault;
 use super::stream::Stream;

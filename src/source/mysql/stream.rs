@@ -3,31 +3,24 @@
 //! While the journal takes no more, nothing is read, and the server waits: its `net_write_timeout` for us is hours, and should
 //! the connection break all the same, the next one goes on from the checkpoint.
 
-use super::assemble::{Assembly, Captured, Completed, Step, Table};
-use super::catalogue;
-use super::connection::Connection;
+use super::assemble::{Assembly, Completed, Step};
 use super::copy::{Copier, Request, Whereabouts};
 use super::dump::{Dump, Logged};
-use super::encode::TablePlan;
 use super::fault::Fault;
 use super::history::Sight;
 use super::look::Looked;
 use super::names::NameCase;
 use super::side::Side;
-use crate::config::{Flavour, MysqlSystem};
-use crate::decode::mysql::mariadb::Disguised;
-use crate::decode::mysql::table_map::{Column, TableMap};
-use crate::decode::mysql::types::{self, Charsets};
+use crate::config::MysqlSystem;
+use crate::decode::mysql::types::Charsets;
 use crate::journal::{Commit, CopyProgress, Intake, Journal};
 use crate::model::checkpoint::{Checkpoint, MysqlCheckpoint, MysqlFingerprint};
-use crate::model::code;
 use crate::model::gtid::Gtid;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Position};
-use crate::model::problem::Problem;
-use crate::model::schema::{SchemaId, TableSchema, TableShape};
+use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
-use crate::source::status::{By, Reporter};
+use crate::source::status::Reporter;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -44,6 +37,8 @@ pub struct Stream<'a> {
     pub intake: &'a mut Intake,
     pub charsets: Charsets,
     pub names: NameCase,
+    /// The server leaves generated columns out of images.
+    pub omits_generated: bool,
     pub side: Side,
     pub looked: Looked,
     pub copier: Copier,
@@ -150,94 +145,6 @@ impl Stream<'_> {
             NameCase::Exact => None,
             NameCase::Folded => self.captured().into_iter().find(|schema| self.names.same(&schema.name, table)),
         })
-    }
-
-    /// Rows of the table come next. Of one that is not configured nothing is read but its name, nor of one that was stopped.
-    async fn describe(&mut self, table_id: u64, body: &[u8]) -> Result<(), Fault> {
-        let (schema, table) = TableMap::names(body)?;
-        let name = TableName::new(&schema, &table);
-        let mut captured = Captured::No;
-        if self.system.captures(&name) && !self.stopped.contains(&name) {
-            match self.plan(&name, body).await {
-                Ok(plan) => {
-                    captured = plan;
-                    self.reporter.unreadable(&name, By::Shape, None);
-                }
-                Err(Fault::Table(table, problem)) => self.hold_table(&table, &problem).await?,
-                Err(fault) => return Err(fault),
-            }
-        }
-        self.assembly.table(table_id, body, captured);
-        Ok(())
-    }
-
-    async fn plan(&mut self, name: &TableName, body: &[u8]) -> Result<Captured, Fault> {
-        let map = TableMap::parse(body, self.assembly.dialect());
-        let map = map.map_err(|malformed| catalogue::unreadable(name, &malformed.to_string()))?;
-        if !map.has_full_metadata() {
-            let message = format!("{name}: its columns have no names in the log");
-            return Err(Fault::Table(name.clone(), Problem::new(code::ROWS_INCOMPLETE, message)));
-        }
-        let disguises = self.disguises(name, &map).await?;
-        let kinds_by = |charsets: &Charsets| {
-            let kinds = map.columns.iter().zip(&disguises);
-            kinds.map(|(column, disguised)| types::kind(column, charsets, *disguised)).collect::<Result<Vec<_>, _>>()
-        };
-        let mut kinds = kinds_by(&self.charsets);
-        if kinds.is_err() {
-            // Perhaps of a character set that nobody used yet.
-            let mut connection = Connection::open(&self.system.endpoint).await?;
-            self.charsets = catalogue::charsets(&mut connection, self.system.flavour).await?;
-            kinds = kinds_by(&self.charsets);
-        }
-        let kinds = kinds.map_err(|why| catalogue::unreadable(name, &why.to_string()))?;
-        let shape = types::shape(&map, &kinds);
-        if !self.is_fit(name, &shape).await? {
-            return Ok(Captured::No);
-        }
-        let schema = self.intake.describe(&shape).await?;
-        let plan = TablePlan::new(schema, &map, kinds);
-        Ok(Captured::As(Box::new(Table::new(map, plan))))
-    }
-
-    /// Whether the table can be captured, as far as is known. One that looks as it always did is as it was looked at last; of
-    /// another one the catalogue is asked, before its rows come.
-    async fn is_fit(&mut self, name: &TableName, shape: &TableShape) -> Result<bool, Fault> {
-        let known = self.journal.current_schema(&self.system.name, name);
-        let is_known = known.is_some_and(|schema| schema.has_shape(shape));
-        let looked = self.looked.table(name);
-        let found = match looked {
-            Some(looked) if is_known => Some(looked),
-            _ => self.side.describe(name.clone()).await?.map(|(_, table)| table),
-        };
-        // A table that is gone was dropped or renamed behind these rows, which the log tells in its place.
-        Ok(found.is_none_or(|table| table.unfit.is_none()))
-    }
-
-    /// What of the columns is not what the log makes it look like: MariaDB's UUIDs and addresses. The catalogue is asked only
-    /// where one could be. A column that it no longer has is what the journal last knew it to be.
-    async fn disguises(&mut self, name: &TableName, map: &TableMap) -> Result<Vec<Option<Disguised>>, Fault> {
-        if !map.columns.iter().any(types::may_be_disguised) || self.system.flavour == Flavour::Mysql {
-            return Ok(vec![None; map.columns.len()]);
-        }
-        let described = self.side.describe(name.clone()).await?;
-        let known = self.schema(name);
-        let journaled = |column: &str| {
-            let known = known.as_ref()?.columns.iter().find(|known| *known.shape.name == *column)?;
-            Some(Disguised::by_name(&known.shape.declared_type))
-        };
-        let disguise = |column: &Column| {
-            if !types::may_be_disguised(column) {
-                return Ok(None);
-            }
-            let now =
-                described.as_ref().and_then(|(table, _)| table.column(&column.name)).map(|column| column.disguised);
-            now.or_else(|| journaled(&column.name)).ok_or_else(|| {
-                let why = format!("column {}: it is gone, and the log does not say what it was", column.name);
-                catalogue::unreadable(name, &why)
-            })
-        };
-        map.columns.iter().map(disguise).collect()
     }
 
     async fn hand_over_chunk(&mut self) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use crate::deliver::verify::reader::Reader as TargetReader;
 use crate::deliver::verify::trouble::Trouble;
 use crate::model::name::TableName;
 use crate::model::value_type::{Scalar, ValueType};
-use crate::source::mysql::{Connection, Fault, literal};
+use crate::source::mysql::{Connection, Fault, OMITS_GENERATED, literal};
 use std::collections::HashMap;
 
 /// What is compared of a table, and by which key.
@@ -18,6 +18,8 @@ use std::collections::HashMap;
 struct Compared {
     /// Each with its type as the log declares it.
     columns: Vec<(String, String)>,
+    /// Which the stream leaves out.
+    generated: Vec<String>,
     /// The primary key.
     key: Vec<String>,
 }
@@ -27,10 +29,15 @@ impl Compared {
         let (schema, name) = (literal(&table.schema), literal(&table.table));
         let mut compared = Self::default();
         let columns = format!(
-            "SELECT column_name, data_type, column_type FROM information_schema.columns \
+            "SELECT column_name, data_type, column_type, \
+             COALESCE(generation_expression, '') <> '' AND {OMITS_GENERATED} FROM information_schema.columns \
              WHERE table_schema = {schema} AND table_name = {name} ORDER BY ordinal_position"
         );
         for row in connection.rows(&columns).await? {
+            if row.number(3)? != 0 {
+                compared.generated.push(row.some(0)?.to_owned());
+                continue;
+            }
             let declared = declared_in_catalogue(row.some(1)?, row.some(2)?);
             compared.columns.push((row.some(0)?.to_owned(), declared));
         }
@@ -40,6 +47,10 @@ impl Compared {
         );
         for row in connection.rows(&key).await? {
             compared.key.push(row.some(0)?.to_owned());
+        }
+        // A key with a column that is not carried tells no rows apart on the other side.
+        if compared.key.iter().any(|name| compared.generated.contains(name)) {
+            compared.key.clear();
         }
         Ok(compared)
     }
@@ -108,7 +119,7 @@ pub async fn look(
         walk,
         source_has_versions: false,
         only_in_target: Vec::new(),
-        only_in_source: Vec::new(),
+        only_in_source: described.generated,
         columns,
     })
 }

@@ -3,6 +3,7 @@
 use super::gaps::Gaps;
 use super::gate::{Held, Request};
 use super::key::{self, Key};
+use super::pace;
 use super::snapshot::Connections;
 use super::{Trouble, Worker};
 use crate::config::Flavour;
@@ -12,7 +13,7 @@ use crate::model::name::TableName;
 use crate::model::schema::{SchemaId, TableSchema, TableShape};
 use crate::source::mysql::catalogue;
 use crate::source::mysql::connection::literal;
-use crate::source::mysql::define::{BY_STATEMENT, MOVED};
+use crate::source::mysql::define::MOVED;
 use crate::source::mysql::encode::{ChunkEncoder, unreadable};
 use crate::source::mysql::fault::Fault;
 use crate::source::mysql::look::Entry;
@@ -193,7 +194,7 @@ impl Worker {
 
     async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
-        if record.why == BY_STATEMENT {
+        if pace::waits(&record.why).is_some() {
             self.pace.began(&record.table, Instant::now());
         }
         let rows_estimate = standing.rows_estimate;

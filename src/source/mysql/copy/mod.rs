@@ -178,7 +178,7 @@ impl Worker {
                 ours.filter_map(|record| self.pace.due(known.brought_to(&record), now).map(|due| (record, due)));
             let mut earliest = self.put_off.earliest(now);
             for (record, due) in paced.filter(|(record, _)| is_fit(record)) {
-                self.reporter.copy_waits(&record.table, Some(pace::WAITS));
+                self.reporter.copy_waits(&record.table, pace::waits(&record.why));
                 earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
             }
             let mut looked = self.looked.clone();

@@ -3,6 +3,7 @@
 mod attached;
 mod copy;
 mod history;
+mod incomplete;
 mod json;
 mod names;
 mod preflight;

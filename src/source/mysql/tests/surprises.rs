@@ -22,7 +22,7 @@ async fn halt_of(kind: Kind, options: &[&str], statements: &[&str]) -> code::Cod
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_session_logs_in_its_own_way_halts() {
+async fn a_two_phase_transaction_halts() {
     for kind in [Kind::Mysql, Kind::Mariadb] {
         let insert = "INSERT INTO t VALUES (1, 1, '')";
         let statements = ["XA START 'x'", insert, "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"];

@@ -1,0 +1,122 @@
+//! A table as the log describes it, before its rows come: whether it is captured, and as what.
+//!
+//! The log tells types and names, and not all: the catalogue is asked for the rest, which is as of now, while the log may be
+//! older. Whatever is another then was altered meanwhile, and the statement that did it follows in the log.
+
+use super::assemble::{Captured, Table};
+use super::catalogue;
+use super::connection::Connection;
+use super::encode::TablePlan;
+use super::fault::Fault;
+use super::stream::Stream;
+use crate::config::Flavour;
+use crate::decode::mysql::mariadb::Disguised;
+use crate::decode::mysql::table_map::{Column, TableMap};
+use crate::decode::mysql::types::{self, Charsets};
+use crate::model::code;
+use crate::model::name::TableName;
+use crate::model::problem::Problem;
+use crate::model::schema::TableShape;
+use crate::source::status::By;
+
+impl Stream<'_> {
+    /// Rows of the table come next. Of one that is not configured nothing is read but its name, nor of one that was stopped.
+    pub(super) async fn describe(&mut self, table_id: u64, body: &[u8]) -> Result<(), Fault> {
+        let (schema, table) = TableMap::names(body)?;
+        let name = TableName::new(&schema, &table);
+        let mut captured = Captured::No;
+        if self.system.captures(&name) && !self.stopped.contains(&name) {
+            match self.plan(&name, body).await {
+                Ok(plan) => {
+                    captured = plan;
+                    self.reporter.unreadable(&name, By::Shape, None);
+                }
+                Err(Fault::Table(table, problem)) => self.hold_table(&table, &problem).await?,
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.assembly.table(table_id, body, captured);
+        Ok(())
+    }
+
+    async fn plan(&mut self, name: &TableName, body: &[u8]) -> Result<Captured, Fault> {
+        let map = TableMap::parse(body, self.assembly.dialect());
+        let map = map.map_err(|malformed| catalogue::unreadable(name, &malformed.to_string()))?;
+        if !map.has_full_metadata() {
+            let message = format!("{name}: its columns have no names in the log");
+            return Err(Fault::Table(name.clone(), Problem::new(code::ROWS_INCOMPLETE, message)));
+        }
+        let logged = self.logged(name, &map).await?;
+        let kinds_by = |charsets: &Charsets| {
+            let kind = |(place, column, disguised): &(usize, &Column, _)| {
+                Ok((*place, types::kind(column, charsets, *disguised)?))
+            };
+            logged.iter().map(kind).collect::<Result<Vec<_>, types::Unreadable>>()
+        };
+        let mut kinds = kinds_by(&self.charsets);
+        if kinds.is_err() {
+            // Perhaps of a character set that nobody used yet.
+            let mut connection = Connection::open(&self.system.endpoint).await?;
+            self.charsets = catalogue::charsets(&mut connection, self.system.flavour).await?;
+            kinds = kinds_by(&self.charsets);
+        }
+        let kinds = kinds.map_err(|why| catalogue::unreadable(name, &why.to_string()))?;
+        let shape = types::shape(&map, &kinds);
+        if !self.is_fit(name, &shape).await? {
+            return Ok(Captured::No);
+        }
+        let schema = self.intake.describe(&shape).await?;
+        let plan = TablePlan::new(schema, &map, kinds);
+        Ok(Captured::As(Box::new(Table::new(map, plan))))
+    }
+
+    /// Whether the table can be captured, as far as is known. One that looks as it always did is as it was looked at last; of
+    /// another one the catalogue is asked, before its rows come.
+    async fn is_fit(&mut self, name: &TableName, shape: &TableShape) -> Result<bool, Fault> {
+        let known = self.journal.current_schema(&self.system.name, name);
+        let is_known = known.is_some_and(|schema| schema.has_shape(shape));
+        let looked = self.looked.table(name);
+        let found = match looked {
+            Some(looked) if is_known => Some(looked),
+            _ => self.side.describe(name.clone()).await?.map(|(_, table)| table),
+        };
+        // A table that is gone was dropped or renamed behind these rows, which the log tells in its place.
+        Ok(found.is_none_or(|table| table.unfit.is_none()))
+    }
+
+    /// The columns that every image has, each with its place, and what of them is not what the log makes it look like:
+    /// MariaDB's UUIDs and addresses. The catalogue is asked only where one could be, or where generated columns are left out of
+    /// images. What the catalogue no longer has is what the journal last knew it to be.
+    async fn logged<'a>(
+        &self,
+        name: &TableName,
+        map: &'a TableMap,
+    ) -> Result<Vec<(usize, &'a Column, Option<Disguised>)>, Fault> {
+        let columns = map.columns.iter().enumerate();
+        let asks = self.omits_generated || map.columns.iter().any(types::may_be_disguised);
+        if !asks || self.system.flavour == Flavour::Mysql {
+            return Ok(columns.map(|(place, column)| (place, column, None)).collect());
+        }
+        let described = self.side.describe(name.clone()).await?.map(|(described, _)| described);
+        let known = self.schema(name);
+        let journaled = |column: &str| known.as_ref()?.columns.iter().find(|known| *known.shape.name == *column);
+        let is_logged = |column: &Column| match (&described, &known) {
+            (Some(described), _) => !described.unlogged.contains(&column.name),
+            (None, Some(_)) if self.omits_generated => journaled(&column.name).is_some(),
+            (None, _) => true,
+        };
+        let disguise = |column: &Column| {
+            if !types::may_be_disguised(column) {
+                return Ok(None);
+            }
+            let now = described.as_ref().and_then(|table| table.column(&column.name)).map(|column| column.disguised);
+            let before = || journaled(&column.name).map(|known| Disguised::by_name(&known.shape.declared_type));
+            now.or_else(before).ok_or_else(|| {
+                let why = format!("column {}: it is gone, and the log does not say what it was", column.name);
+                catalogue::unreadable(name, &why)
+            })
+        };
+        let logged = columns.filter(|(_, column)| is_logged(column));
+        logged.map(|(place, column)| Ok((place, column, disguise(column)?))).collect()
+    }
+}
