@@ -16,7 +16,7 @@ use crate::model::code;
 use crate::model::copy::CopyPhase;
 use crate::model::name::{SystemName, TableName};
 use crate::model::position::{Reached, Sequence};
-use crate::model::schema::{SchemaId, TableSchema};
+use crate::model::schema::{Identity, SchemaId, TableSchema};
 use futures_util::future::try_join_all;
 use std::collections::{HashMap, HashSet};
 
@@ -27,15 +27,15 @@ pub struct SeenTable {
     copying: Copying,
 }
 
-/// What a copy of a table is worth.
+/// Which copy of a table a stream begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copying {
-    /// One that is held is as good as a new one.
-    Useful,
-    /// Its rows have changed since in a way that nothing tells of.
-    OnlyAnew,
-    /// It is halted or gone, and comes with the copy that mends it.
-    Useless,
+enum Copying {
+    /// The newest one that is held, or else a new one.
+    Newest,
+    /// A new one: updates and deletes of its rows are in no stream.
+    Anew,
+    /// The next one, whoever asks for it: the table is halted or gone, and comes with the copy that mends it.
+    Next,
 }
 
 /// Tables whose changes are left out until a copy of at least this number begins.
@@ -47,13 +47,19 @@ pub struct Gates {
 }
 
 /// Those that a class sees now.
-pub fn tables(journal: &Journal, class: &Class, judge: impl Fn(&SystemName, &TableName) -> Copying) -> Vec<SeenTable> {
+pub fn tables(
+    journal: &Journal,
+    class: &Class,
+    out_of_reach: impl Fn(&SystemName, &TableName) -> bool,
+) -> Vec<SeenTable> {
     let schemas = journal.current_schemas().into_iter().filter(|schema| class.view(schema).sees_anything());
     let seen = schemas.map(|schema| {
-        let copying = match schema.is_entity() {
-            true if class.is_outdated(&schema) => Copying::Useless,
-            true => Copying::Useful,
-            false => judge(&schema.system, &schema.name),
+        let is_out_of_reach =
+            if schema.is_entity() { class.is_outdated(&schema) } else { out_of_reach(&schema.system, &schema.name) };
+        let copying = match schema.identity {
+            _ if is_out_of_reach => Copying::Next,
+            Identity::Nothing => Copying::Anew,
+            Identity::Key | Identity::Full => Copying::Newest,
         };
         SeenTable { name: (schema.system.clone(), schema.name.clone()), copying }
     });
@@ -70,8 +76,8 @@ pub async fn start(journal: &Journal, tables: &[SeenTable]) -> Result<Start, Ref
         let oldest = journal.bounds().oldest;
         // A copy is good for a stream if it begins behind this.
         let behind = |table: &SeenTable| match table.copying {
-            Copying::Useful => Sequence(oldest.0.saturating_sub(1)),
-            Copying::OnlyAnew | Copying::Useless => newest.sequence,
+            Copying::Newest => Sequence(oldest.0.saturating_sub(1)),
+            Copying::Anew | Copying::Next => newest.sequence,
         };
         let copies = ask(journal, tables, behind).await?;
         let (mut first, mut gates) = (newest.sequence, Gates::default());
@@ -106,7 +112,7 @@ async fn ask(
     let mut copies: HashMap<_, _> = journal.copies().into_iter().map(named).collect();
     // One that runs goes on under its number once it can, and has to be followed by another one.
     let runs = |table: &SeenTable| copies.get(&table.name).is_some_and(|copy| copy.state == CopyState::Running);
-    let to_ask = tables.iter().filter(|table| table.copying != Copying::Useless || runs(table));
+    let to_ask = tables.iter().filter(|table| table.copying != Copying::Next || runs(table));
     let asked = to_ask.map(|table| journal.request_copy(&table.name.0, &table.name.1, behind(table)));
     let asked = try_join_all(asked)
         .await

@@ -94,8 +94,8 @@ impl Shared {
             Ok(v1::Boundary::Earliest) => Ok(From::Earliest),
             Ok(v1::Boundary::Latest | v1::Boundary::Unspecified) => Ok(From::Latest),
             Ok(v1::Boundary::State) => {
-                let judge = captured::judge(&(self.status)());
-                Ok(From::State(state::tables(&self.journal, class, judge)))
+                let out_of_reach = captured::out_of_reach(&(self.status)());
+                Ok(From::State(state::tables(&self.journal, class, out_of_reach)))
             }
             Err(_) => Err(Refusal::new(Kind::Invalid, code::REQUEST_INVALID, "boundary: EARLIEST, LATEST or STATE")),
         }

@@ -350,7 +350,7 @@ pub fn assert_refused(status: &Status, expected: tonic::Code, code: crate::model
     assert_eq!(metadata, Some(code.as_str()));
 }
 
-/// Captures two tables; another one is halted.
+/// Captures two tables; another one is halted, and of one nobody knows what was updated.
 fn source() -> v1::SourceStatus {
     let table = |schema: &str, table: &str, halt| v1::TableStatus {
         schema: schema.to_owned(),
@@ -359,22 +359,29 @@ fn source() -> v1::SourceStatus {
         ..Default::default()
     };
     let halt = Some(v1::Problem { code: code::PERMISSION_MISSING.to_string(), ..Default::default() });
-    let tables =
-        vec![table("public", "accounts", None), table("public", "leads", None), table("public", "halted", halt)];
+    let untold = Some(v1::Problem { code: code::CHANGES_UNTOLD.to_string(), ..Default::default() });
+    let tables = vec![
+        table("public", "accounts", None),
+        table("public", "leads", None),
+        table("public", "halted", halt),
+        table("public", "bare", untold),
+    ];
     let state = v1::SourceState::Streaming.into();
     v1::SourceStatus { system: "crm".to_owned(), state, tables, ..Default::default() }
 }
 
+/// `bare` has no identity.
 fn shape(schema: &str, table: &str) -> TableShape {
+    let is_keyed = table != "bare";
     let column = ColumnShape {
         name: "id".into(),
         value_type: ValueType::Scalar(Scalar::Bytes),
         declared_type: "bytea".into(),
-        key: true,
+        key: is_keyed,
     };
     TableShape {
         name: TableName::new(schema, table),
-        identity: Identity::Key,
+        identity: if is_keyed { Identity::Key } else { Identity::Nothing },
         columns: vec![column],
         origin: "".into(),
     }

@@ -7,6 +7,7 @@ use crate::wire::api::v1::frame::Frame;
 
 const ACCOUNTS: (&str, &str) = ("public", "accounts");
 const LEADS: (&str, &str) = ("public", "leads");
+const BARE: (&str, &str) = ("public", "bare");
 const HALTED: (&str, &str) = ("public", "halted");
 
 /// A whole copy of so many rows.
@@ -66,4 +67,19 @@ async fn the_newest_copy_counts_and_a_halted_table_comes_with_its_next_one() {
     assert_eq!(next(&mut frames, 4).await, ["begin leads 2", "2", "end leads 2", "4"]);
     copy(&mut fixture, 2, HALTED, 5).await;
     assert_eq!(next(&mut frames, 3).await, ["begin halted 2", "5", "end halted 2"]);
+}
+
+#[tokio::test]
+async fn of_a_table_without_identity_no_copy_is_as_good_as_a_new_one() {
+    let mut fixture = Fixture::start().await;
+    copy(&mut fixture, 1, BARE, 2).await;
+    copy(&mut fixture, 1, LEADS, 1).await;
+    let mut frames = fixture.subscribe(READER, state(&["crm.public.*"])).await.expect("allowed");
+    let bare = fixture.journal.copies().into_iter().find(|copy| &*copy.table.table == "bare").expect("copied");
+    assert_eq!((bare.copy, bare.state), (2, CopyState::Wanted));
+    fixture.commit(&[("public", "bare", 3)]).await;
+    copy(&mut fixture, 2, BARE, 4).await;
+    fixture.commit(&[("public", "bare", 5)]).await;
+    assert_eq!(next(&mut frames, 3).await, ["begin leads 1", "1", "end leads 1"]);
+    assert_eq!(next(&mut frames, 4).await, ["begin bare 2", "4", "end bare 2", "5"]);
 }
