@@ -16,8 +16,13 @@ pub struct Repeated {
 }
 
 impl Repeated {
-    /// A session ended with this; `reached`: what is durable. Gives why the source is to halt, if it is.
-    pub fn ended(&mut self, problem: &Problem, reached: Option<Checkpoint>) -> Option<Problem> {
+    /// A session ended with this; `streamed`: it had come as far as the log; `reached`: what is durable. Gives why the source is to
+    /// halt, if it is. Surprise: what keeps a session from beginning is at no place of the log, and tried for ever: a proxy or a
+    /// server in trouble has errors of its own, and they pass.
+    pub fn ended(&mut self, problem: &Problem, streamed: bool, reached: Option<Checkpoint>) -> Option<Problem> {
+        if !streamed {
+            return None;
+        }
         if problem.code != code::FAULT_UNKNOWN {
             *self = Self::default();
             return None;
@@ -39,18 +44,19 @@ mod tests {
         let mut repeated = Repeated::default();
         let unknown = Problem::new(code::FAULT_UNKNOWN, "invalid memory alloc request size");
         for _ in 1..TRIES {
-            assert_eq!(repeated.ended(&unknown, None), None);
+            assert_eq!(repeated.ended(&unknown, true, None), None);
         }
-        assert_eq!(repeated.ended(&Problem::new(code::SERVER_UNREACHABLE, "gone"), None), None);
+        assert_eq!(repeated.ended(&Problem::new(code::SERVER_UNREACHABLE, "gone"), true, None), None);
         for _ in 1..TRIES {
-            assert_eq!(repeated.ended(&unknown, None), None);
+            assert_eq!(repeated.ended(&unknown, true, None), None);
         }
         let other = Problem::new(code::FAULT_UNKNOWN, "another");
-        assert_eq!(repeated.ended(&other, None), None);
+        assert_eq!(repeated.ended(&other, true, None), None);
         for _ in 1..TRIES {
-            assert_eq!(repeated.ended(&unknown, None), None);
+            assert_eq!(repeated.ended(&unknown, true, None), None);
         }
-        let halts = repeated.ended(&unknown, None).map(|problem| problem.code);
+        assert_eq!(repeated.ended(&unknown, false, None), None, "it did not come as far as the log");
+        let halts = repeated.ended(&unknown, true, None).map(|problem| problem.code);
         assert_eq!(halts, Some(code::ERROR_REPEATED));
     }
 }

@@ -211,6 +211,11 @@ impl Reporter {
         })
     }
 
+    /// Whether the session that runs now, or has just ended, has come as far as the log.
+    pub fn streams(&self) -> bool {
+        self.status.borrow().state == State::Streaming
+    }
+
     /// There is something in the table that cannot be passed on; `None`: no more. Gives whether that is news.
     pub fn unreadable(&self, table: &TableName, by: By, problem: Option<&Problem>) -> bool {
         self.status.send_if_modified(|status| {

@@ -233,7 +233,7 @@ codes! {
     }
     ERROR_REPEATED = "TW-SRC-039" {
         what: "the server gives the same error at the same place of its log, again and again",
-        why: "The error is none that Tailwater knows. It may be a value that the server cannot send (a very large one), or a part of the log that it cannot decode. Trying on would not help, and nothing behind that place can be read before it.",
+        why: "The error is none that Tailwater knows. It may be a value that the server cannot send (a very large one), or a part of the log that it cannot decode. Another try would not help, and nothing behind that place can be read before it.",
         evidence: "The server's words in the message, and its own log at that time.",
         next: "Remove what the server names, then restart. Where the transaction itself cannot be sent, exclude its table under `tables.exclude`, restart, and include it again: it is then copied.",
     }

@@ -29,10 +29,11 @@ pub async fn run(context: Context) {
             told = None;
         }
         let verdict = policy::judge(&fault);
-        if let Verdict::Retry(problem) | Verdict::RetrySeldom(problem) = &verdict
-            && let Some(problem) = repeated.ended(problem, context.journal.checkpoint(&context.system.name))
-        {
-            return halt(&context, problem).await;
+        if let Verdict::Retry(problem) | Verdict::RetrySeldom(problem) = &verdict {
+            let reached = context.journal.checkpoint(&context.system.name);
+            if let Some(problem) = repeated.ended(problem, context.reporter.streams(), reached) {
+                return halt(&context, problem).await;
+            }
         }
         let wait = match verdict {
             Verdict::Halt(problem) => return halt(&context, problem).await,
