@@ -4,12 +4,14 @@
 //! as the source gave them, because they go to subscribers as they are.
 
 mod checkpoint;
+mod copy;
 
 pub(super) use checkpoint::{read_checkpoint, write_checkpoint};
+pub(super) use copy::{read_copy, write_copy};
 
 use super::chain::{HASH_BYTES, Hash, history};
 use super::keys::BodyId;
-use super::{Cause, CopyRecord, CopyState, SubscriptionRecord};
+use super::{Cause, SubscriptionRecord};
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::gtid::{Gtid, MariadbGtid, MysqlGtid, Origin};
 use crate::model::name::{SystemName, TableName};
@@ -138,53 +140,6 @@ struct CopyStepFields {
     phase: u32,
     #[prost(bool, tag = "5")]
     anew: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct CopyFields {
-    #[prost(string, tag = "1")]
-    system: String,
-    #[prost(string, tag = "2")]
-    schema: String,
-    #[prost(string, tag = "3")]
-    table: String,
-    #[prost(uint64, tag = "4")]
-    copy: u64,
-    #[prost(uint32, tag = "5")]
-    state: u32,
-    #[prost(bool, tag = "6")]
-    again: bool,
-    #[prost(uint64, tag = "7")]
-    begin: u64,
-    #[prost(string, repeated, tag = "8")]
-    last_key: Vec<String>,
-    #[prost(uint64, tag = "9")]
-    rows: u64,
-    #[prost(uint64, tag = "10")]
-    bytes: u64,
-    #[prost(uint64, tag = "11")]
-    rows_estimate: u64,
-    #[prost(sint64, tag = "12")]
-    started: i64,
-    #[prost(sint64, tag = "13")]
-    finished: i64,
-    /// 0: none.
-    #[prost(uint32, tag = "14")]
-    schema_id: u32,
-    #[prost(message, repeated, tag = "15")]
-    to_read_again: Vec<KeyFields>,
-    #[prost(bool, tag = "16")]
-    anew: bool,
-    #[prost(string, tag = "17")]
-    relation: String,
-    #[prost(string, tag = "18")]
-    why: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct KeyFields {
-    #[prost(string, repeated, tag = "1")]
-    values: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -403,52 +358,6 @@ fn gtid(fields: GtidFields) -> Result<Gtid, Unreadable> {
     Ok(Gtid::Mysql(MysqlGtid { origin: Origin { server, tag: tag.into() }, number }))
 }
 
-pub(super) fn write_copy(record: &CopyRecord) -> Vec<u8> {
-    seal(&CopyFields {
-        system: record.system.as_str().to_owned(),
-        schema: record.table.schema.to_string(),
-        table: record.table.table.to_string(),
-        copy: record.copy,
-        state: record.state as u32,
-        again: record.again,
-        begin: record.begin.0,
-        last_key: record.last_key.clone(),
-        rows: record.rows,
-        bytes: record.bytes,
-        rows_estimate: record.rows_estimate,
-        started: record.started.0,
-        finished: record.finished.0,
-        schema_id: record.schema.map_or(0, |id| id.0),
-        to_read_again: record.to_read_again.iter().map(|key| KeyFields { values: key.clone() }).collect(),
-        anew: record.anew,
-        relation: record.relation.clone(),
-        why: record.why.clone(),
-    })
-}
-
-pub(super) fn read_copy(value: &[u8]) -> Result<CopyRecord, Unreadable> {
-    let fields: CopyFields = unseal(value)?;
-    Ok(CopyRecord {
-        system: SystemName::recorded(&fields.system).map_err(|_| Unreadable::Fields)?,
-        table: TableName::new(&fields.schema, &fields.table),
-        copy: fields.copy,
-        state: CopyState::from_number(fields.state).ok_or(Unreadable::Fields)?,
-        again: fields.again,
-        begin: Sequence(fields.begin),
-        last_key: fields.last_key,
-        rows: fields.rows,
-        bytes: fields.bytes,
-        rows_estimate: fields.rows_estimate,
-        started: UnixMicros(fields.started),
-        finished: UnixMicros(fields.finished),
-        schema: (fields.schema_id > 0).then_some(SchemaId(fields.schema_id)),
-        to_read_again: fields.to_read_again.into_iter().map(|key| key.values).collect(),
-        anew: fields.anew,
-        relation: fields.relation,
-        why: fields.why,
-    })
-}
-
 fn copy_step_fields(step: &CopyStep) -> CopyStepFields {
     CopyStepFields {
         schema: step.table.schema.to_string(),
@@ -475,6 +384,7 @@ fn whole_hash(bytes: &[u8]) -> Result<Hash, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::{CopyRecord, CopyState};
     use crate::model::checkpoint::{
         Checkpoint, Landmark, MysqlCheckpoint, MysqlFingerprint, PostgresCheckpoint, PostgresFingerprint,
         PostgresServer,

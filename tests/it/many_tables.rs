@@ -3,10 +3,11 @@
 //! Asserted on counts, because times are the machine's: the bytes that Tailwater writes, and the questions that it asks the server.
 //! `TAILWATER_TABLES` sets another number, for measuring.
 
-use crate::harness::mysql::{Kind, PASSWORD, Server, USER};
+use crate::harness::mysql::{Kind, Server};
 use crate::harness::postgres::Postgres;
 use crate::harness::tailwater::{Door, Setup, Tailwater};
 use crate::harness::{eventually, holds};
+use crate::mysql;
 use mysql_async::prelude::Queryable;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -97,21 +98,6 @@ async fn many_tables_of_mysql_and_mariadb_cost_each_its_part_and_no_question_of_
             rows[0][1].as_deref().and_then(|text| text.parse().ok()).expect("a number")
         };
         let questions_max = if kind == Kind::Mysql { QUESTIONS_MAX } else { QUESTIONS_MAX + tables() };
-        start_and_look(&setup(&source), questions_max, questions).await;
-    }
-}
-
-fn setup(server: &Server) -> Setup {
-    let kind = if server.kind == Kind::Mysql { "mysql" } else { "mariadb" };
-    Setup {
-        system: format!(
-            "kind: {kind}\nhost: 127.0.0.1\nport: {}\nuser: {USER}\npassword: {{env: ERP_PASSWORD}}\n",
-            server.port
-        ),
-        systems: String::new(),
-        tables: vec!["crm.*".into()],
-        server: "grpc: 127.0.0.1:0\nhttp: 127.0.0.1:0\n".into(),
-        rest: String::new(),
-        env: vec![("ERP_PASSWORD".into(), PASSWORD.into())],
+        start_and_look(&mysql::setup(&source), questions_max, questions).await;
     }
 }

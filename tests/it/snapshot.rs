@@ -11,8 +11,8 @@ use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(120);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tables_filled_before_come_whole_by_copies_beside_the_load_through_kills() {
+/// Tables with rows in them, and a load on them.
+async fn filled() -> (Postgres, Load) {
     let postgres = Postgres::start().await;
     create_tables(&postgres).await;
     let load = Load::start(&postgres, seed());
@@ -20,6 +20,12 @@ async fn tables_filled_before_come_whole_by_copies_beside_the_load_through_kills
         holds(load.committed() > 1_000, || format!("{} committed", load.committed()))
     })
     .await;
+    (postgres, load)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_filled_before_come_whole_by_copies_beside_the_load_through_kills() {
+    let (postgres, load) = filled().await;
     let mut tailwater = Tailwater::start(Setup::new(&postgres)).await;
     let follower = Follower::start_with(tailwater.door(), Kind::Ephemeral, Replica::of_filled_tables());
 
@@ -56,13 +62,7 @@ async fn tables_filled_before_come_whole_by_copies_beside_the_load_through_kills
 /// One ordered sequence from the rows that the tables have now, for any number of subscribers, through kills.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_subscribes_from_state_has_the_tables_whole_and_many_share_the_copies() {
-    let postgres = Postgres::start().await;
-    create_tables(&postgres).await;
-    let load = Load::start(&postgres, seed());
-    eventually("the tables are filled", WITHIN, async || {
-        holds(load.committed() > 1_000, || format!("{} committed", load.committed()))
-    })
-    .await;
+    let (postgres, load) = filled().await;
     let mut tailwater = Tailwater::start(Setup::new(&postgres)).await;
     let from_state =
         |tailwater: &Tailwater| Follower::start_with(tailwater.door(), Kind::State, Replica::of_filled_tables());
