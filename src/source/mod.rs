@@ -51,7 +51,7 @@ pub fn spawn(system: &System, journal: &Journal, stop: CancellationToken) -> Sou
     }
 }
 
-/// When tables are looked at again after a look that begun then: looks take a twentieth of the time at most, however many tables
+/// When tables are looked at again after a look that began then: looks take a twentieth of the time at most, however many tables
 /// there are.
 fn next_look(begun: Instant, every: Duration) -> Instant {
     const REST: u32 = 20;

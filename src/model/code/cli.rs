@@ -22,7 +22,7 @@ codes! {
         next: "tailwater explain CODE, with the code in the message.",
     }
     CLI_RESERVED = "TW-CLI-004" {
-        what: "An option that has a meaning, but not in this version. No longer given.",
+        what: "An option that has a meaning, but not in this version (no longer given).",
         why: "Ignoring it would show something else than was asked for.",
         evidence: "The message names the option.",
         next: "tailwater COMMAND --help shows what there is.",

@@ -35,7 +35,7 @@ impl Stream<'_> {
         self.copy_again(BTreeMap::from([(table.clone(), problem.to_string())])).await
     }
 
-    /// A copy of it begins here. Whyever its rows were passed over, from here on they are wanted.
+    /// A copy of it begins here: from here on its rows are wanted, for whatever reason they were passed over.
     pub(super) fn resume_table(&mut self, table: &TableName) {
         self.reporter.unreadable(table, By::Row, None);
         self.stopped.remove(table);
