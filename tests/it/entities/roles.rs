@@ -45,6 +45,15 @@ fn told(line: &Value) -> (&str, &Value) {
     (line["op"].as_str().expect("an op"), &line["key"]["customer_id"])
 }
 
+/// A line without what has letters and digits by chance.
+fn content(line: &Value) -> String {
+    let mut content = line.as_object().expect("a line").clone();
+    for name in ["cursor", "timestamp"] {
+        assert!(content.remove(name).is_some(), "{line}");
+    }
+    Value::Object(content).to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_sees_its_rows_and_its_fields_and_rows_come_and_go_with_what_decides() {
     let mut scene = Scene::start_with(&format!("{ROLES}{}", subjects())).await;
@@ -94,7 +103,7 @@ async fn each_role_sees_its_rows_and_its_fields_and_rows_come_and_go_with_what_d
     let fields: Vec<Value> =
         accountant.reaches(2, 9, WITHIN).await.iter().map(|line| line["updated_fields"].clone()).collect();
     assert!(fields.contains(&json!(["tax_id"])) && fields.contains(&json!(["phone"])), "{fields:?}");
-    let text = seller.lines().iter().map(Value::to_string).collect::<String>();
+    let text = seller.lines().iter().map(content).collect::<String>();
     for hidden in ["DE1", "DE2", "+49", "112", "Kiel", "Hamburg"] {
         assert!(!text.contains(hidden), "{hidden} in {text}");
     }
