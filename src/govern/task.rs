@@ -389,6 +389,7 @@ impl Running {
             rows_estimate: 0,
             schema: schema.id,
             relation: String::new(),
+            again: None,
         };
         self.commit_step(step(CopyPhase::Begin, 0), 0).await?;
         let (mut last, mut rows) = (0, 0);

@@ -77,6 +77,8 @@ pub struct CopyProgress {
     pub schema: SchemaId,
     /// As [`CopyRecord::relation`].
     pub relation: String,
+    /// Of a `Begin` that says who needs it: why another such copy is wanted all the same.
+    pub again: Option<String>,
 }
 
 impl CopyState {
@@ -131,10 +133,12 @@ impl CopyRecord {
 
     /// After a step of a copy became transaction `sequence`.
     fn stepped(self, progress: CopyProgress, sequence: Sequence, time: UnixMicros) -> Self {
-        let CopyProgress { step, last_key, read_again, rows, bytes, rows_estimate, schema, relation } = progress;
+        let CopyProgress { step, last_key, read_again, rows, bytes, rows_estimate, schema, relation, again: why } =
+            progress;
         // Asked for while the Begin that does not say it was on its way.
-        let anew = self.anew && !(step.phase == CopyPhase::Begin && step.anew);
-        let mut record = Self { copy: step.copy, last_key, rows, bytes, rows_estimate, anew, ..self };
+        let anew = why.is_some() || self.anew && !(step.phase == CopyPhase::Begin && step.anew);
+        let why = why.unwrap_or(self.why);
+        let mut record = Self { copy: step.copy, last_key, rows, bytes, rows_estimate, anew, why, ..self };
         record.to_read_again.retain(|key| !read_again.contains(key));
         match step.phase {
             CopyPhase::Begin => Self {

@@ -9,6 +9,7 @@ use super::gtid::{self, GtidEvent};
 use super::mariadb;
 use super::reader::{Malformed, Reader};
 use super::rows::Rows;
+use super::xa::{self, Prepare};
 
 /// An event's type code.
 pub mod kind {
@@ -82,6 +83,8 @@ pub enum Event<'a> {
     Query(Query<'a>),
     /// The transaction committed.
     Xid,
+    /// It ends, and another one says later whether it counts.
+    Prepare(Prepare),
     /// To be parsed by [`super::table_map::TableMap`] unless it is the one that is known.
     TableMap {
         table_id: u64,
@@ -108,8 +111,6 @@ pub struct Query<'a> {
 pub enum Cannot {
     /// A transaction's payload or an event is compressed.
     Compressed,
-    /// A two-phase transaction.
-    Xa,
     /// An UPDATE that logs only what changed inside a JSON column.
     PartialJson,
     /// The server says that it lost events.
@@ -155,7 +156,7 @@ impl<'a> Event<'a> {
             | kind::VIEW_CHANGE => Self::Nothing,
             kind::TRANSACTION_PAYLOAD => Self::Cannot(Cannot::Compressed),
             kind::PARTIAL_UPDATE_ROWS => Self::Cannot(Cannot::PartialJson),
-            kind::XA_PREPARE => Self::Cannot(Cannot::Xa),
+            kind::XA_PREPARE => Self::Prepare(xa::prepare(&mut reader)?),
             kind::INCIDENT => Self::Cannot(Cannot::Incident),
             kind::EXECUTE_LOAD_QUERY => Self::Query(load(&mut reader)?),
             // Values for the statement that comes next, which says itself what it changes.
@@ -244,7 +245,6 @@ mod tests {
             (mariadb::kind::QUERY_COMPRESSED, Cannot::Compressed),
             (mariadb::kind::WRITE_ROWS_COMPRESSED_V1, Cannot::Compressed),
             (kind::PARTIAL_UPDATE_ROWS, Cannot::PartialJson),
-            (kind::XA_PREPARE, Cannot::Xa),
             (kind::INCIDENT, Cannot::Incident),
             (0, Cannot::Unknown(0)),
             (43, Cannot::Unknown(43)),

@@ -15,8 +15,6 @@ pub struct GtidEvent {
     pub commit_time: Option<UnixMicros>,
     /// The transaction is one single event without a commit. MySQL does not say.
     pub standalone: bool,
-    /// Part of a two-phase transaction. MySQL says so later.
-    pub xa: bool,
 }
 
 /// Behind flags, UUID and number stand the logical timestamps, marked by this.
@@ -54,11 +52,11 @@ fn uuid(bytes: &[u8]) -> Option<[u8; 16]> {
 
 fn event(server: [u8; 16], tag: &str, number: u64, commit_time: Option<UnixMicros>) -> GtidEvent {
     let gtid = Gtid::Mysql(MysqlGtid { origin: Origin { server, tag: tag.into() }, number });
-    GtidEvent { gtid: Some(gtid), commit_time, standalone: false, xa: false }
+    GtidEvent { gtid: Some(gtid), commit_time, standalone: false }
 }
 
 pub(super) fn anonymous() -> GtidEvent {
-    GtidEvent { gtid: None, commit_time: None, standalone: false, xa: false }
+    GtidEvent { gtid: None, commit_time: None, standalone: false }
 }
 
 /// Field ids of `Gtid_event::define_fields`, in their order.

@@ -23,8 +23,6 @@ pub mod kind {
 
 /// One event, no commit behind it.
 const STANDALONE: u8 = 1;
-const PREPARED_XA: u8 = 64;
-const COMPLETED_XA: u8 = 128;
 
 pub(super) fn event<'a>(header: &Header, reader: &mut Reader<'a>) -> Result<Event<'a>, Malformed> {
     Ok(match header.kind {
@@ -39,12 +37,7 @@ pub(super) fn event<'a>(header: &Header, reader: &mut Reader<'a>) -> Result<Even
 fn gtid(header: &Header, reader: &mut Reader<'_>) -> Result<GtidEvent, Malformed> {
     let (sequence, domain, flags) = (reader.u64()?, reader.u32()?, reader.u8()?);
     let gtid = Gtid::Mariadb(MariadbGtid { domain, server: header.server_id, sequence });
-    Ok(GtidEvent {
-        gtid: Some(gtid),
-        commit_time: None,
-        standalone: flags & STANDALONE != 0,
-        xa: flags & (PREPARED_XA | COMPLETED_XA) != 0,
-    })
+    Ok(GtidEvent { gtid: Some(gtid), commit_time: None, standalone: flags & STANDALONE != 0 })
 }
 
 /// A type that the log cannot tell from BINARY(n); only the server's catalogue can.
@@ -124,9 +117,9 @@ mod tests {
         body.extend([3, 0, 0, 0, STANDALONE | 4]);
         let Ok(Event::Gtid(event)) = Event::parse(&header, &body) else { panic!("no GTID event") };
         assert_eq!(event.gtid.expect("an id").to_string(), "3-7-100");
-        assert!(event.standalone && !event.xa);
-        body[12] = COMPLETED_XA;
-        assert!(matches!(Event::parse(&header, &body), Ok(Event::Gtid(event)) if event.xa && !event.standalone));
+        assert!(event.standalone);
+        body[12] = 4;
+        assert!(matches!(Event::parse(&header, &body), Ok(Event::Gtid(event)) if !event.standalone));
     }
 
     #[test]

@@ -17,5 +17,6 @@ pub mod statement;
 pub mod table_map;
 pub mod types;
 pub mod value;
+pub mod xa;
 
 pub use reader::Malformed;

@@ -18,6 +18,7 @@ fn progress(copy: u64, phase: CopyPhase, rows: u64) -> CopyProgress {
         rows_estimate: 100,
         schema: SchemaId(1),
         relation: String::new(),
+        again: None,
     }
 }
 
@@ -118,6 +119,14 @@ async fn a_copy_asked_for_anew_is_one_more_and_its_begin_has_to_say_so() {
     step(&journal, &mut intake, progress(3, CopyPhase::End, 1)).await;
     anew().await;
     assert_eq!(seen(&journal), (4, CopyState::Wanted, false, true));
+    // It may lack what it was asked for.
+    let mut begin = progress(4, CopyPhase::Begin, 0);
+    (begin.step.anew, begin.again) = (true, Some("it may lack rows".to_owned()));
+    step(&journal, &mut intake, begin).await;
+    assert_eq!(seen(&journal), (4, CopyState::Running, true, true));
+    step(&journal, &mut intake, progress(4, CopyPhase::End, 1)).await;
+    assert_eq!(seen(&journal), (5, CopyState::Wanted, false, true));
+    assert_eq!(only(&journal).why, "it may lack rows");
 }
 
 async fn moved(journal: &Journal, intake: &mut Intake, table: &str, keys: impl Iterator<Item = usize>) {

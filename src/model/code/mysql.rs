@@ -34,10 +34,10 @@ codes! {
         next: "Turn it off: SET GLOBAL binlog_transaction_compression = OFF; on MariaDB SET GLOBAL log_bin_compress = OFF; then stop, move data_dir aside, start, and take new copies downstream.",
     }
     TWO_PHASE = "TW-MYS-006" {
-        what: "the log holds a two-phase (XA) transaction",
-        why: "Its changes come before anybody knows whether it commits. This version does not read them.",
-        evidence: "XA RECOVER; the GTID is in the message.",
-        next: "Have the application commit without XA. To start over: stop, move data_dir aside, start, and take new copies downstream.",
+        what: "the log holds a two-phase (XA) transaction (no longer given)",
+        why: "Its changes come before anybody knows whether it commits. Earlier versions halted; now the tables that it changed are copied again once it commits.",
+        evidence: "tailwater status says why a table is copied again. XA RECOVER;",
+        next: "Have the application commit without XA, so that copies are not needed.",
     }
     PARTIAL_JSON = "TW-MYS-007" {
         what: "an update logged only what it changed inside a JSON column",

@@ -4,8 +4,10 @@
 //! behind the statement's place in the log, and the request is durable before the checkpoint passes it. A statement about
 //! tables that are not captured stops nothing.
 
+use super::assemble::Decision;
 use super::fault::Fault;
 use super::stream::Stream;
+use crate::config::Flavour;
 use crate::decode::mysql::statement::{Definition, Effect, Mentions, Named, Target};
 use crate::journal::CatalogueEntry;
 use crate::model::name::TableName;
@@ -21,6 +23,7 @@ const UNKNOWN: &str = "a statement that is not known names it";
 const UNDONE: &str = "a transaction was rolled back, or to a savepoint, after its rows were logged";
 const UNSURE: &str = "a TRUNCATE may have meant it or another table";
 pub(super) const BY_STATEMENT: &str = "rows were changed by a statement that was logged as such";
+pub(super) const TWO_PHASE: &str = "a two-phase (XA) transaction committed that may have changed it";
 
 impl Stream<'_> {
     /// DDL, before whatever comes behind it.
@@ -75,6 +78,18 @@ impl Stream<'_> {
         let reached = self.captured().into_iter().map(|schema| schema.name.clone());
         let reached = reached.filter(|name| is_reached(name) && !self.asked.contains(name));
         let again = reached.map(|name| (name, BY_STATEMENT.to_owned())).collect();
+        self.copy_again(again).await
+    }
+
+    /// A two-phase transaction committed. A copy that has not begun serves for it, too, if its snapshot is sure to have it.
+    pub(super) async fn decided(&mut self, decision: Decision) -> Result<(), Fault> {
+        let any = || self.captured().into_iter().map(|schema| schema.name.clone()).collect();
+        let tables = decision.tables.unwrap_or_else(any);
+        if self.system.flavour == Flavour::Mariadb {
+            tables.iter().for_each(|table| self.passed.note(table, &decision.xid));
+        }
+        let tables = tables.into_iter().filter(|table| !self.asked.contains(table));
+        let again = tables.map(|table| (table, TWO_PHASE.to_owned())).collect();
         self.copy_again(again).await
     }
 

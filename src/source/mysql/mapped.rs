@@ -24,17 +24,21 @@ impl Stream<'_> {
     pub(super) async fn describe(&mut self, table_id: u64, body: &[u8]) -> Result<(), Fault> {
         let (schema, table) = TableMap::names(body)?;
         let name = TableName::new(&schema, &table);
-        let mut captured = Captured::No;
-        if self.system.captures(&name) && !self.stopped.contains(&name) {
-            match self.plan(&name, body).await {
+        let captured = match self.system.captures(&name) {
+            false => Captured::No,
+            true if self.stopped.contains(&name) => Captured::PassedOver(name),
+            true => match self.plan(&name, body).await {
                 Ok(plan) => {
-                    captured = plan;
                     self.reporter.unreadable(&name, By::Shape, None);
+                    plan
                 }
-                Err(Fault::Table(table, problem)) => self.hold_table(&table, &problem).await?,
+                Err(Fault::Table(table, problem)) => {
+                    self.hold_table(&table, &problem).await?;
+                    Captured::PassedOver(name)
+                }
                 Err(fault) => return Err(fault),
-            }
-        }
+            },
+        };
         self.assembly.table(table_id, body, captured);
         Ok(())
     }
@@ -63,7 +67,7 @@ impl Stream<'_> {
         let kinds = kinds.map_err(|why| catalogue::unreadable(name, &why.to_string()))?;
         let shape = types::shape(&map, &kinds);
         if !self.is_fit(name, &shape).await? {
-            return Ok(Captured::No);
+            return Ok(Captured::PassedOver(name.clone()));
         }
         let schema = self.intake.describe(&shape).await?;
         let plan = TablePlan::new(schema, &map, kinds);

@@ -98,7 +98,6 @@ pub fn is_purged(message: &str) -> bool {
 pub fn code_of(cannot: Cannot) -> Code {
     match cannot {
         Cannot::Compressed => code::LOG_COMPRESSED,
-        Cannot::Xa => code::TWO_PHASE,
         Cannot::PartialJson => code::PARTIAL_JSON,
         Cannot::Incident => code::LOG_INCIDENT,
         Cannot::Unknown(_) => code::EVENT_UNKNOWN,

@@ -13,6 +13,7 @@ use super::history::Sight;
 use super::identity;
 use super::look::{self, Looked};
 use super::names::NameCase;
+use super::settled::Passed;
 use super::side::{Look, Side};
 use super::start::{self, Started};
 use super::stream::Stream;
@@ -51,6 +52,7 @@ struct Opened {
     checkpoint: MysqlCheckpoint,
     /// Where the dump begins, where that is certain.
     place: Option<LogPlace>,
+    passed: Passed,
 }
 
 /// Runs one session. Ends well only when asked to stop.
@@ -58,7 +60,7 @@ struct Opened {
 /// # Errors
 /// The [`Fault`] that ended it.
 pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
-    let Opened { mut dump, charsets, names, omits_generated, look, definitions, checkpoint, place } = tokio::select! {
+    let Opened { mut dump, charsets, names, omits_generated, look, definitions, checkpoint, place, passed } = tokio::select! {
         opened = open(context, intake) => opened?,
         () = context.stop.cancelled() => return Ok(()),
     };
@@ -68,6 +70,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         copier: Copier::spawn(system.clone(), journal.clone(), reporter.clone(), charsets.clone(), side.looked()),
         looked: Looked::new(side.looked()),
         side,
+        passed,
         assembly: Assembly::new(checkpoint.executed.clone()),
         reporter: reporter.clone(),
         stopped: HashSet::new(),
@@ -126,7 +129,8 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let begin = place.as_ref().map_or(From::Gtids(&checkpoint.executed), From::Place);
     let dump = Dump::start(connection, system, &server, begin).await?;
     tracing::info!(system = %system.name, behind, from, tables = tables.len(), "streaming");
-    Ok(Opened { dump, charsets, names, omits_generated, look, definitions, checkpoint, place })
+    let passed = if known.is_some() { Passed::before(&asked(journal, system)) } else { Passed::default() };
+    Ok(Opened { dump, charsets, names, omits_generated, look, definitions, checkpoint, place, passed })
 }
 
 /// A restart of the server empties them. It logs that, as TRUNCATE, only when somebody opens them; and it has ended our sessions.

@@ -4,22 +4,21 @@
 //! the connection break all the same, the next one goes on from the checkpoint.
 
 use super::assemble::{Assembly, Completed, Step};
-use super::copy::{Copier, Request, Whereabouts};
+use super::copy::Copier;
 use super::dump::{Dump, Logged};
 use super::fault::Fault;
 use super::history::Sight;
 use super::look::Looked;
 use super::names::NameCase;
+use super::settled::Passed;
 use super::side::Side;
 use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
-use crate::journal::{Commit, CopyProgress, Intake, Journal};
+use crate::journal::{Commit, Intake, Journal};
 use crate::model::checkpoint::{Checkpoint, MysqlCheckpoint, MysqlFingerprint};
-use crate::model::gtid::Gtid;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Position};
-use crate::model::schema::{SchemaId, TableSchema};
-use crate::model::time::UnixMicros;
+use crate::model::schema::TableSchema;
 use crate::source::status::Reporter;
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -49,6 +48,7 @@ pub struct Stream<'a> {
     pub stopped: HashSet<TableName>,
     /// Tables of which this session has asked for another copy that has not begun yet.
     pub asked: HashSet<TableName>,
+    pub passed: Passed,
     /// Since when the checkpoint is behind what was looked at.
     pub idle_since: Option<Instant>,
     pub sight: Sight,
@@ -113,6 +113,14 @@ impl Stream<'_> {
                     self.committed = dump.end().clone();
                     self.commit(completed, dump.end()).await?;
                     return self.stand(dump).await;
+                }
+                Step::Decided(decision) => {
+                    self.decided(decision).await?;
+                    taken = self.assembly.end_of_definition(&logged.header, false);
+                }
+                Step::Prepared => {
+                    self.intake.abandon().await?;
+                    taken = Ok(Step::Nothing);
                 }
                 Step::Undone(schemas) => {
                     self.undone(&schemas).await?;
@@ -187,7 +195,7 @@ impl Stream<'_> {
     }
 
     /// The same where perhaps nothing has come yet, or nothing but the begin of a file.
-    fn advance_to(&mut self, dump: &Dump) {
+    pub(super) fn advance_to(&mut self, dump: &Dump) {
         let is_farther = dump.end().order() > self.checkpoint.end.order();
         let end = if is_farther { dump.end().clone() } else { self.checkpoint.end.clone() };
         self.advance(&end);
@@ -196,95 +204,6 @@ impl Stream<'_> {
     async fn record_idle(&mut self, dump: &Dump) -> Result<(), Fault> {
         self.advance_to(dump);
         Ok(self.intake.advance(Checkpoint::Mysql(self.checkpoint.clone())).await?)
-    }
-
-    fn is_met(&mut self, dump: &Dump) -> bool {
-        let here = Whereabouts { executed: self.assembly.executed(), committed: &self.committed, end: dump.end() };
-        self.copier.gate.meet(here)
-    }
-
-    /// Stands still while the copier wants it here, and journals what it brings.
-    async fn stand(&mut self, dump: &Dump) -> Result<(), Fault> {
-        if !self.is_met(dump) {
-            return Ok(());
-        }
-        let mut unfinished = false;
-        loop {
-            let request = tokio::select! {
-                request = self.copier.gate.next() => request,
-                fault = self.side.failed() => return Err(fault),
-            };
-            match request {
-                Some(Request::Describe(shape, described)) => {
-                    // Whoever asked may have given up meanwhile.
-                    let _ = described.send(self.intake.describe(&shape).await?);
-                }
-                Some(Request::Chunk(chunk)) => {
-                    self.intake.chunk(chunk).await?;
-                    unfinished = true;
-                }
-                Some(Request::Commit { progress, schema, changes }) => {
-                    self.advance_to(dump);
-                    if progress.step.anew {
-                        self.asked.remove(&progress.step.table);
-                        self.looked.kept(&progress.step.table);
-                        self.resume_table(&progress.step.table);
-                    }
-                    self.intake.commit(self.copy_step(progress, schema, changes)).await?;
-                    unfinished = false;
-                }
-                Some(Request::Hold(claim)) => {
-                    self.copier.gate.claim(claim);
-                    if !self.is_met(dump) {
-                        break;
-                    }
-                }
-                Some(Request::Release) | None => break,
-            }
-        }
-        if unfinished {
-            self.intake.abandon().await?;
-        }
-        Ok(())
-    }
-
-    /// A request while the stream goes on.
-    async fn hear(&mut self, dump: &Dump, request: Option<Request>) -> Result<(), Fault> {
-        match request {
-            Some(Request::Hold(claim)) => {
-                self.copier.gate.claim(claim);
-                // An idle server sends nothing that would bring the stream anywhere else.
-                if !self.assembly.in_transaction() {
-                    self.stand(dump).await?;
-                }
-                Ok(())
-            }
-            // Of a copier that was too late: the stream had gone on, or never stood.
-            Some(Request::Release) => {
-                self.copier.gate.disclaim();
-                Ok(())
-            }
-            Some(_) => Ok(()),
-            // Its task ended by a bug; a new session has a new one.
-            None => Err(Fault::Closed),
-        }
-    }
-
-    /// A step of a copy, in its place behind what was journaled last.
-    fn copy_step(&self, progress: CopyProgress, schema: SchemaId, changes: u64) -> Commit {
-        let gtid: Option<Gtid> = self.checkpoint.last.as_ref().map(|last| last.gtid.clone());
-        Commit {
-            position: Position::Mysql { gtid, end: self.checkpoint.end.clone() },
-            commit_time: UnixMicros::now(),
-            transaction: String::new(),
-            changes,
-            schemas: vec![schema],
-            checkpoint: Checkpoint::Mysql(self.checkpoint.clone()),
-            copy: Some(progress),
-            moved: Vec::new(),
-            cause: None,
-            notes: Vec::new(),
-        }
     }
 }
 

@@ -159,6 +159,7 @@ impl Fixture {
             rows_estimate: 0,
             schema,
             relation: String::new(),
+            again: None,
         };
         let before = self.journal.bounds().durable;
         let step = Commit { copy: Some(progress), transaction: String::new(), ..commit(self.lsn, rows, vec![schema]) };

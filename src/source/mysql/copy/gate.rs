@@ -7,6 +7,7 @@ use crate::journal::CopyProgress;
 use crate::model::gtid::GtidSet;
 use crate::model::position::LogPlace;
 use crate::model::schema::{SchemaId, TableSchema, TableShape};
+use crate::source::mysql::settled::Listed;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +24,8 @@ pub enum Request {
         progress: CopyProgress,
         schema: SchemaId,
         changes: u64,
+        /// Of a `Begin` on MariaDB: as of before the snapshot.
+        listed: Option<Listed>,
     },
     Release,
 }

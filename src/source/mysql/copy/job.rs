@@ -17,6 +17,7 @@ use crate::source::mysql::define::MOVED;
 use crate::source::mysql::encode::{ChunkEncoder, unreadable};
 use crate::source::mysql::fault::Fault;
 use crate::source::mysql::look::Entry;
+use crate::source::mysql::settled::Listed;
 use crate::source::mysql::tables::{self, has_snapshots};
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
@@ -50,6 +51,8 @@ struct Standing {
     schema: Arc<TableSchema>,
     /// What the catalogue says of the table.
     entry: Entry,
+    /// As of before the snapshot; MariaDB alone.
+    listed: Option<Listed>,
 }
 
 /// What one chunk read.
@@ -66,15 +69,15 @@ impl Worker {
         let mut rows_max = FIRST_ROWS;
         loop {
             self.wait_for_followers(&record).await;
-            let standing = self.stand(connections, &record).await?;
+            let mut standing = self.stand(connections, &record).await?;
             if self.starts_over(&record, &standing) {
-                record = self.begin(record, &standing).await?;
+                record = self.begin(record, &mut standing).await?;
             }
             let read = self.read(connections, &standing, &mut record, rows_max).await?;
             let is_last = standing.key.is_empty() || read.rows < rows_max;
             if is_last {
                 record.state = CopyState::Done;
-                self.commit(&record, CopyPhase::End, standing.schema.id, 0).await?;
+                self.commit(&record, CopyPhase::End, standing.schema.id, 0, None).await?;
                 tracing::info!(system = %self.system.name, table = %record.table, rows = record.rows, "copied");
             }
             self.knocker.send(Request::Release).await?;
@@ -107,6 +110,10 @@ impl Worker {
         let locks = self.has_to_lock(&record.table);
         let arrival = if locks { ARRIVAL_LOCKED } else { ARRIVAL };
         loop {
+            let listed = match self.system.flavour {
+                Flavour::Mysql => None,
+                Flavour::Mariadb => Some(Listed::ask(&mut connections.other).await?),
+            };
             let snapshot = match locks {
                 true => connections.snapshot_locked(&record.table).await,
                 false => connections.snapshot(&record.table).await,
@@ -123,7 +130,7 @@ impl Worker {
             let stood_under_lock = stood && self.system.flavour == Flavour::Mysql;
             match timeout(arrival, self.knocker.hold(place, stood_under_lock)).await.map(Result::ok) {
                 Ok(None) => return Err(Trouble::Gone),
-                Ok(Some(Held::Exactly)) => return self.look(connections, record).await,
+                Ok(Some(Held::Exactly)) => return self.look(connections, record, listed).await,
                 // The stream stays where it is, so the next snapshot is not behind it, or soon will not be.
                 Ok(Some(Held::Beyond)) => {
                     stood = true;
@@ -148,7 +155,12 @@ impl Worker {
     }
 
     /// The snapshot has touched the table, so it looks as it did then.
-    async fn look(&mut self, connections: &mut Connections, record: &CopyRecord) -> Result<Standing, Trouble> {
+    async fn look(
+        &mut self,
+        connections: &mut Connections,
+        record: &CopyRecord,
+        listed: Option<Listed>,
+    ) -> Result<Standing, Trouble> {
         let table = &record.table;
         let described = catalogue::describe(&mut connections.other, table).await?;
         let described = described.ok_or_else(|| Trouble::Table(format!("{table} is not on the server")))?;
@@ -166,7 +178,7 @@ impl Worker {
         let key = Key::new(&shape, &described.primary_key);
         let gaps = Gaps::of(&shape, &described, &self.charsets);
         let schema = self.knocker.describe(shape.clone()).await?;
-        Ok(Standing { shape, key, gaps, rows_estimate, schema, entry })
+        Ok(Standing { shape, key, gaps, rows_estimate, schema, entry, listed })
     }
 
     /// Whether what was read so far is of no use: nothing was, the key is another, or there is none to go on behind.
@@ -192,7 +204,7 @@ impl Worker {
         self.journal.copy_of(&record.system, &record.table).filter(|known| known.anew)
     }
 
-    async fn begin(&mut self, record: CopyRecord, standing: &Standing) -> Result<CopyRecord, Trouble> {
+    async fn begin(&mut self, record: CopyRecord, standing: &mut Standing) -> Result<CopyRecord, Trouble> {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
         if pace::waits(&record.why).is_some() {
             self.pace.began(&record.table, Instant::now());
@@ -218,7 +230,7 @@ impl Worker {
             let kept = vec![CatalogueEntry { table, said, copy_again: None }];
             self.journal.keep_catalogue(&self.system.name, kept).await.map_err(Fault::from)?;
         }
-        self.commit(&begun, CopyPhase::Begin, standing.schema.id, 0).await?;
+        self.commit(&begun, CopyPhase::Begin, standing.schema.id, 0, standing.listed.take()).await?;
         Ok(begun)
     }
 
@@ -262,7 +274,7 @@ impl Worker {
             record.rows += read.rows;
             record.bytes += read.bytes;
             record.last_key = standing.key.of(&last).ok_or(Fault::Protocol("a row without its key"))?;
-            self.commit(record, CopyPhase::Rows, standing.schema.id, read.rows).await?;
+            self.commit(record, CopyPhase::Rows, standing.schema.id, read.rows, None).await?;
         }
         read.took = started.elapsed();
         Ok(read)
@@ -275,8 +287,10 @@ impl Worker {
         phase: CopyPhase,
         schema: SchemaId,
         changes: u64,
+        listed: Option<Listed>,
     ) -> Result<(), Trouble> {
-        self.knocker.send(Request::Commit { progress: progress(record, phase, schema), schema, changes }).await?;
+        let progress = progress(record, phase, schema);
+        self.knocker.send(Request::Commit { progress, schema, changes, listed }).await?;
         self.brought.insert(record.table.clone(), record.clone());
         Ok(())
     }
@@ -307,5 +321,6 @@ fn progress(record: &CopyRecord, phase: CopyPhase, schema: SchemaId) -> CopyProg
         schema,
         // What was dropped or renamed is in the log.
         relation: String::new(),
+        again: None,
     }
 }

@@ -1,5 +1,5 @@
-//! How often a table is copied again because of what sessions log in their own way: statements as such, and rows without all of
-//! their columns.
+//! How often a table is copied again because of what sessions log in their own way: statements as such, rows without all of
+//! their columns, and two-phase transactions.
 //!
 //! These may come every second for ever. A copy that begins after the last of them serves for all, so the next one waits: each
 //! time longer, up to a bound, until none has come for a while.
@@ -7,7 +7,7 @@
 use crate::journal::{CopyRecord, CopyState};
 use crate::model::code;
 use crate::model::name::TableName;
-use crate::source::mysql::define::BY_STATEMENT;
+use crate::source::mysql::define::{BY_STATEMENT, TWO_PHASE};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,11 +19,13 @@ const WAITS_FOR_STATEMENTS: &str = "a while, because statements in statement for
      set binlog_format = ROW for whoever writes them";
 const WAITS_FOR_ROWS: &str = "a while, because rows without all of their columns come again and again: set binlog_row_image and \
      binlog_row_metadata = FULL for whoever writes them";
+const WAITS_FOR_XA: &str = "a while, because two-phase (XA) transactions come again and again";
 
 /// What a copy waits for that is not due yet; `None`: such a copy does not wait.
 pub fn waits(why: &str) -> Option<&'static str> {
     match why {
         BY_STATEMENT => Some(WAITS_FOR_STATEMENTS),
+        TWO_PHASE => Some(WAITS_FOR_XA),
         // The problem that halted the table.
         why if why.starts_with(code::ROWS_INCOMPLETE.as_str()) => Some(WAITS_FOR_ROWS),
         _ => None,

@@ -1,4 +1,4 @@
-//! Rows that the log has without all of their columns.
+//! Rows that the log has without all of their columns, or without their commit.
 
 use super::attached::{Attached, Seen, create_tables};
 use super::copy::copied;
@@ -98,6 +98,62 @@ async fn generated_columns_are_captured_where_every_image_has_them_and_else_left
             (Op::Delete, row(2, 2), none),
         ];
         assert_eq!(images, expected, "{kind:?}");
+        attached.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_a_two_phase_transaction_changed_is_copied_again_once_it_commits() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind).await;
+        create_tables(&server).await;
+        server.execute("CREATE DATABASE other").await;
+        server.execute("CREATE TABLE other.t (id int PRIMARY KEY)").await;
+        server.execute("INSERT INTO t VALUES (1, 1, '')").await;
+        let mut attached = Attached::to(&server).await;
+        copied(&attached, "t").await;
+        let mut client = server.client().await;
+        let run = async |client: &mut mysql_async::Conn, id: &str, change: &str, ends: &[&str]| {
+            let begin = [format!("XA START '{id}'"), change.to_owned(), format!("XA END '{id}'")];
+            let ends = ends.iter().map(|end| end.replace('?', &format!("'{id}'")));
+            for sql in begin.into_iter().chain(ends) {
+                client.query_drop(&sql).await.unwrap_or_else(|error| panic!("{kind:?} {sql}: {error}"));
+            }
+        };
+        let copies = async |attached: &mut Attached| {
+            let seen = attached.level(&server).await;
+            seen.iter().filter(|seen| seen.table == "t" && seen.copied).count()
+        };
+        let prepare = "XA PREPARE ?";
+        // What it writes elsewhere, what is rolled back, and what commits at once need no copy.
+        run(&mut client, "a", "INSERT INTO other.t VALUES (1)", &[prepare, "XA COMMIT ?"]).await;
+        run(&mut client, "b", "UPDATE t SET n = 9", &[prepare, "XA ROLLBACK ?"]).await;
+        run(&mut client, "c", "UPDATE t SET n = 2", &["XA COMMIT ? ONE PHASE"]).await;
+        assert_eq!(copies(&mut attached).await, 1, "{kind:?}");
+        let changes = attached.read().await.into_iter().filter(|seen| seen.table == "t" && !seen.copied);
+        assert_eq!(changes.map(|seen| number(&seen)).collect::<Vec<_>>(), [2], "{kind:?}");
+        run(&mut client, "d", "UPDATE t SET n = 3", &[prepare]).await;
+        assert_eq!(copies(&mut attached).await, 1, "{kind:?}");
+        client.query_drop("XA COMMIT 'd'").await.expect("committed");
+        until_read(&mut attached, &server, &[3]).await;
+        // A copy that begins before it commits, because its rows cannot be read, does not have them. On MySQL it cannot begin.
+        if kind != Kind::Mysql {
+            client.query_drop("SET binlog_row_image = 'MINIMAL'").await.expect("set");
+            run(&mut client, "m", "UPDATE t SET n = 7", &[prepare]).await;
+            while copies(&mut attached).await < 3 {
+                sleep(Duration::from_millis(100)).await;
+            }
+            client.query_drop("XA COMMIT 'm'").await.expect("committed");
+            until_read(&mut attached, &server, &[7]).await;
+            client.query_drop("SET binlog_row_image = 'FULL'").await.expect("set");
+        }
+        // Prepared before a restart: nobody knows what it changed.
+        run(&mut client, "e", "UPDATE t SET n = 4", &[prepare]).await;
+        attached.level(&server).await;
+        attached.stop().await;
+        attached.start();
+        client.query_drop("XA COMMIT 'e'").await.expect("committed");
+        until_read(&mut attached, &server, &[4]).await;
         attached.end().await;
     }
 }

@@ -22,15 +22,6 @@ async fn halt_of(kind: Kind, options: &[&str], statements: &[&str]) -> code::Cod
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_two_phase_transaction_halts() {
-    for kind in [Kind::Mysql, Kind::Mariadb] {
-        let insert = "INSERT INTO t VALUES (1, 1, '')";
-        let statements = ["XA START 'x'", insert, "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"];
-        assert_eq!(halt_of(kind, &[], &statements).await, code::TWO_PHASE, "{kind:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn compressed_logs_and_partial_json_halt() {
     let insert = "INSERT INTO t VALUES (1, 1, REPEAT('x', 200))";
     let compressed = ["SET binlog_transaction_compression = ON", insert];

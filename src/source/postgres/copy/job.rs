@@ -265,6 +265,7 @@ impl Worker {
             rows_estimate: record.rows_estimate,
             schema,
             relation: record.relation.clone(),
+            again: None,
         };
         self.knocker.send(Request::Commit { progress, schema, changes }).await?;
         self.brought.insert(record.table.clone(), record.clone());

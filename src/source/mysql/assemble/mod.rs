@@ -4,25 +4,34 @@
 //! Surprises: a TABLE_MAP comes before every statement's rows and is mostly the one that is known, byte for byte; where a
 //! transaction ends depends on how it began (an event of its own, BEGIN … XID or COMMIT, or DDL alone).
 
-use super::encode::{ChunkEncoder, TablePlan};
+mod step;
+mod table;
+mod two_phase;
+
+pub use step::{Completed, Step};
+pub use table::{Captured, Table};
+pub use two_phase::Decision;
+
+use super::encode::ChunkEncoder;
 use super::fault::Fault;
 use super::identity::halt;
 use super::policy;
 use crate::decode::mysql::event::{Cannot, Event, Header, Query};
 use crate::decode::mysql::gtid::GtidEvent;
 use crate::decode::mysql::rows::{NO_TABLE, Operation, Rows};
-use crate::decode::mysql::statement::{Definition, Mentions, Session, Statement, Status};
-use crate::decode::mysql::table_map::{Dialect, TableMap};
+use crate::decode::mysql::statement::{Definition, Session, Statement, Status};
+use crate::decode::mysql::table_map::Dialect;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::CHUNK_BYTES_MAX;
 use crate::model::code;
 use crate::model::gtid::{Gtid, GtidSet};
-use crate::model::problem::Problem;
+use crate::model::name::TableName;
 use crate::model::schema::{SchemaId, TableSchema};
 use crate::model::time::UnixMicros;
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use two_phase::Prepared;
 
 pub struct Assembly {
     /// Everything in it is journaled or held nothing to journal.
@@ -30,27 +39,8 @@ pub struct Assembly {
     /// By the server's number, with the event that described them.
     tables: HashMap<u64, (Vec<u8>, Captured)>,
     open: Option<Open>,
+    prepared: Prepared,
     chunk: ChunkEncoder,
-}
-
-/// What a table's rows are to us.
-pub enum Captured {
-    As(Box<Table>),
-    /// Not configured.
-    No,
-}
-
-pub struct Table {
-    map: TableMap,
-    plan: TablePlan,
-    /// The transaction that last noted its schema.
-    noted_by: Option<Gtid>,
-}
-
-impl Table {
-    pub fn new(map: TableMap, plan: TablePlan) -> Self {
-        Self { map, plan, noted_by: None }
-    }
 }
 
 struct Open {
@@ -64,50 +54,22 @@ struct Open {
     ordinal: u64,
     /// Some of its changes do not count. Which ones depends on each table's engine, so none of them is journaled.
     undone: bool,
+    /// It may have changed other tables than those that it has rows of.
+    unsure: bool,
     schemas: BTreeSet<SchemaId>,
-}
-
-/// A transaction that is to be journaled.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Completed {
-    pub gtid: Gtid,
-    pub commit_time: UnixMicros,
-    pub changes: u64,
-    pub schemas: Vec<SchemaId>,
-}
-
-/// What an event asks of the stream.
-pub enum Step {
-    Taken,
-    /// The chunk is to be taken before the rest of the event's rows: [`Assembly::take_rest`].
-    Full {
-        left: usize,
-    },
-    /// The event describes a table: what it is to us is to be seen to before its rows come.
-    Table(u64),
-    /// DDL: what it does to tables is to be seen to, then [`Assembly::end_of_definition`].
-    Define(Definition),
-    /// A statement that changed rows, and is logged as such; the same is to follow. In tables of these databases only, where
-    /// that is known.
-    Changes(Option<Vec<String>>),
-    /// A transaction ended of whose changes some were undone: these tables are not what its rows tell.
-    Undone(Vec<SchemaId>),
-    /// A statement that is not known; the same is to follow.
-    Unknown(Mentions),
-    /// The last chunk, then the transaction.
-    Commit(Completed),
-    /// A transaction ended that holds nothing to journal.
-    Nothing,
-    /// What follows is in this file.
-    Rotate {
-        file: String,
-        offset: u64,
-    },
+    /// All tables that it has rows of.
+    tables: BTreeSet<TableName>,
 }
 
 impl Assembly {
     pub fn new(executed: GtidSet) -> Self {
-        Self { executed, tables: HashMap::new(), open: None, chunk: ChunkEncoder::default() }
+        Self {
+            executed,
+            tables: HashMap::new(),
+            open: None,
+            prepared: Prepared::default(),
+            chunk: ChunkEncoder::default(),
+        }
     }
 
     pub fn in_transaction(&self) -> bool {
@@ -147,6 +109,8 @@ impl Assembly {
             Event::TableMap { table_id, .. } => return Ok(Step::Table(table_id)),
             Event::Gtid(event) => self.begin(event)?,
             Event::Xid => return self.end(header),
+            Event::Prepare(prepare) if prepare.one_phase => return self.end(header),
+            Event::Prepare(prepare) => return self.prepare(prepare.xid),
             Event::Query(query) => return self.query(header, &query, charsets),
             Event::Rotate { file, offset } => return Ok(Step::Rotate { file: file.to_owned(), offset }),
             // Another file, perhaps after a restart: table numbers start over.
@@ -180,9 +144,6 @@ impl Assembly {
         let Some(gtid) = event.gtid else {
             return halt(code::GTID_OFF, "a transaction without a GTID is in the log".to_owned());
         };
-        if event.xa {
-            return halt(code::TWO_PHASE, format!("transaction {gtid}"));
-        }
         let journaled = self.executed.contains(&gtid);
         if journaled {
             tracing::debug!(%gtid, "passing over a transaction that is journaled already");
@@ -190,8 +151,18 @@ impl Assembly {
         // MariaDB says what is one event alone; what is not goes without a BEGIN.
         let begun = matches!(gtid, Gtid::Mariadb(_)) && !event.standalone;
         let commit_time = event.commit_time;
-        self.open =
-            Some(Open { gtid, commit_time, begun, journaled, ordinal: 0, undone: false, schemas: BTreeSet::new() });
+        let (schemas, tables) = (BTreeSet::new(), BTreeSet::new());
+        self.open = Some(Open {
+            gtid,
+            commit_time,
+            begun,
+            journaled,
+            ordinal: 0,
+            undone: false,
+            unsure: false,
+            schemas,
+            tables,
+        });
         Ok(())
     }
 
@@ -214,20 +185,6 @@ impl Assembly {
         }
     }
 
-    /// Of rows that cannot be passed on: nothing more of their table is.
-    #[cold]
-    fn of_table(&mut self, table_id: u64, fault: Fault) -> Fault {
-        let problem = match fault {
-            Fault::Cell(error) => Problem::new(code::CELL_UNREADABLE, error.to_string()),
-            Fault::Halt(problem) if problem.code == code::ROWS_INCOMPLETE => problem,
-            other => return other,
-        };
-        match self.tables.get_mut(&table_id).map(|(_, captured)| std::mem::replace(captured, Captured::No)) {
-            Some(Captured::As(table)) => Fault::Table(table.plan.schema.name.clone(), problem),
-            _ => Fault::Halt(problem),
-        }
-    }
-
     /// Those whose rows are passed over are to be described again.
     pub fn forget_passed_over(&mut self) {
         self.tables.retain(|_, (_, captured)| matches!(captured, Captured::As(_)));
@@ -241,17 +198,29 @@ impl Assembly {
         let open = self.open.as_mut().ok_or(Fault::Protocol("a row outside a transaction"))?;
         let (_, captured) =
             self.tables.get_mut(&rows.table_id).ok_or(Fault::Protocol("a row of a table never described"))?;
-        let Captured::As(table) = captured else { return Ok(None) };
         if open.journaled {
             return Ok(None);
         }
+        let table = match captured {
+            Captured::As(table) => table,
+            Captured::PassedOver(name) => {
+                // It may be copied before the transaction commits that has these rows.
+                if !open.tables.contains(name) {
+                    open.tables.insert(name.clone());
+                }
+                return Ok(None);
+            }
+            Captured::No => return Ok(None),
+        };
         if rows.columns() != table.map.columns.len() || !rows.have(table.plan.places()) {
             let name = &table.plan.schema.name;
+            open.tables.insert(name.clone());
             return halt(code::ROWS_INCOMPLETE, format!("{name}, transaction {}", open.gtid));
         }
         if table.noted_by.as_ref() != Some(&open.gtid) {
             table.noted_by = Some(open.gtid.clone());
             open.schemas.insert(table.plan.schema.id);
+            open.tables.insert(table.plan.schema.name.clone());
         }
         let (mut images, mut old, mut new) = (rows.images(left), Vec::new(), Vec::new());
         // One more row may be as large as the last; a body's bound holds but for a single larger change.
@@ -298,19 +267,23 @@ impl Assembly {
                 open.undone = true;
                 return self.end(header);
             }
+            Statement::Xa => return self.two_phase(header, query.text),
             Statement::Definition(Definition { opens, .. }) if open.journaled => {
                 return self.end_of_definition(header, opens);
             }
             _ if open.journaled => return self.end_of_definition(header, false),
-            Statement::Xa => return halt(code::TWO_PHASE, self.transaction()),
             Statement::Definition(definition) => {
                 // Whatever the log cannot say of a table may be another from here on.
                 self.tables.clear();
                 let shadowed = header.uses_temporary_tables();
                 return Ok(Step::Define(if shadowed { definition.beside_temporary_tables() } else { definition }));
             }
-            Statement::Changes(_) => return Ok(Step::Changes(status.databases)),
+            Statement::Changes(_) => {
+                open.unsure = true;
+                return Ok(Step::Changes(status.databases));
+            }
             Statement::Unknown(mentions) => {
+                open.unsure = true;
                 self.tables.clear();
                 return Ok(Step::Unknown(mentions));
             }
