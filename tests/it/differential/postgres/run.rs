@@ -1,8 +1,8 @@
 //! Rounds: what happens in one, and what of it is counted.
 
-use super::trouble::{self, Trouble};
+use super::super::trouble::{self, Trouble};
 use super::world::{self, Table};
-use super::{ddl, dml, partitions, settle};
+use super::{ddl, dml, partitions, publications, settle};
 use crate::harness::postgres::{DATABASE, OWNER, Postgres, Version};
 use crate::harness::rng::Rng;
 use crate::harness::tailwater::Tailwater;
@@ -134,7 +134,7 @@ impl Run {
         let rng = &mut self.rng;
         if rng.one_in(15) {
             let written = dml::statement(rng, table);
-            return trouble::publication_edit(rng, self.version, &table.name, written);
+            return publications::edit(rng, self.version, &table.name, written);
         }
         let kinds = if table.partitioned && rng.one_in(2) { partitions::KINDS } else { ddl::KINDS };
         loop {
