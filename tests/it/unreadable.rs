@@ -42,9 +42,21 @@ async fn copy_waits(door: &Door, name: &str) {
 /// Bytes that are no UTF-8, in a database that does not say what its bytes are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_byte_of_sql_ascii_that_is_no_text_halts_its_table_alone_until_it_is_mended() {
+    byte_that_is_no_text("SQL_ASCII", r"E'caf\xE9'").await;
+}
+
+/// A byte that is no character of the database's encoding, though the server takes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_that_is_no_character_of_win1250_halts_its_table_alone_until_it_is_mended() {
+    byte_that_is_no_text("WIN1250", r"convert_from('caf\201'::bytea, 'WIN1250')").await;
+}
+
+/// `value`: SQL for it.
+async fn byte_that_is_no_text(encoding: &str, value: &str) {
     let (source, warehouse) = (Postgres::start().await, Postgres::start_another().await);
-    let made = "CREATE DATABASE bytes OWNER erp ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
-    source.client().await.batch_execute(made).await.expect("made");
+    let made =
+        format!("CREATE DATABASE bytes OWNER erp ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    source.client().await.batch_execute(&made).await.expect("made");
     let client = source.socket().connect(OWNER, "bytes").await.expect("the owner may");
     let run = async |sql: &str| client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     run("CREATE TABLE bad (id int PRIMARY KEY, a text); CREATE TABLE good (id int PRIMARY KEY, a text);").await;
@@ -54,7 +66,7 @@ async fn a_byte_of_sql_ascii_that_is_no_text_halts_its_table_alone_until_it_is_m
     let tailwater = Tailwater::start(setup).await;
     let door = tailwater.door();
     ready(&door, &["bad", "good"], WITHIN).await;
-    run("INSERT INTO bad VALUES (7, E'caf\\xE9'), (8, 'y'); INSERT INTO good VALUES (2, 'y');").await;
+    run(&format!("INSERT INTO bad VALUES (7, {value}), (8, 'y'); INSERT INTO good VALUES (2, 'y');")).await;
     let said = halts(&door, "bad", Some(UNREADABLE)).await;
     assert!(said.contains("column a") && said.contains("id = 7"), "{said}");
     copy_waits(&door, "bad").await;
@@ -74,6 +86,46 @@ async fn a_byte_of_sql_ascii_that_is_no_text_halts_its_table_alone_until_it_is_m
         holds(rows == "1x 7cafe 8y 9z", || rows)
     })
     .await;
+}
+
+/// Text, names and keys of a database that is not in UTF-8, in stream and copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_in_another_encoding_arrives_as_it_is() {
+    for encoding in ["WIN1250", "LATIN2", "EUC_JP"] {
+        let text = if encoding == "EUC_JP" { "東京" } else { "Łódź" };
+        let (source, warehouse) = (Postgres::start().await, Postgres::start_another().await);
+        let made = format!(
+            "CREATE DATABASE bytes OWNER erp ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        );
+        source.client().await.batch_execute(&made).await.expect("made");
+        let client = source.socket().connect(OWNER, "bytes").await.expect("the owner may");
+        let run = async |sql: &str| client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        run(&format!("CREATE TYPE \"{text} type\" AS ENUM ('{text}', 'x')")).await;
+        run(&format!("CREATE TABLE \"{text}\" (\"{text} key\" text PRIMARY KEY, a text[], b \"{text} type\", n int)"))
+            .await;
+        // More than one chunk of a copy, which goes on behind such a key.
+        run(&format!(
+            "INSERT INTO \"{text}\" SELECT '{text} ' || n, ARRAY['{text}', NULL], '{text}', n FROM generate_series(1, 5000) n"
+        ))
+        .await;
+        let mut setup = Setup::new(&source).with(&warehouse::section(&warehouse));
+        setup.system = setup.system.replace("database: erp", "database: bytes");
+        let tailwater = Tailwater::start(setup).await;
+        let door = tailwater.door();
+        ready(&door, &[text], WITHIN).await;
+        run(&format!("INSERT INTO \"{text}\" VALUES ('{text} new', '{{{text}}}', '{text}', 0)")).await;
+        run(&format!("UPDATE \"{text}\" SET \"{text} key\" = '{text} moved', n = -1 WHERE n = 1")).await;
+        run(&format!("DELETE FROM \"{text}\" WHERE n = 2")).await;
+        let asked = format!(
+            "SELECT string_agg(concat_ws('|', \"{text} key\", a::text, b::text, n), ' ' ORDER BY n) FROM \"{text}\""
+        );
+        let expected: String = client.query_one(&asked, &[]).await.expect("its rows").get(0);
+        eventually("the rows arrive", WITHIN, async || {
+            let found = warehouse.text(&asked.replace("FROM ", "FROM erp.")).await.unwrap_or_default();
+            holds(found == expected, || format!("{} of {} bytes", found.len(), expected.len()))
+        })
+        .await;
+    }
 }
 
 /// Character set, and bytes that are no character of it though the server takes them.

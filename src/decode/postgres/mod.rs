@@ -2,6 +2,7 @@
 
 pub mod array;
 pub mod calendar;
+pub mod charset;
 pub mod message;
 mod reader;
 pub mod text;

@@ -5,6 +5,8 @@
 //! message, so neither a hostile length nor one 1 GiB row costs memory for good.
 
 use super::fault::Fault;
+use crate::decode::postgres::charset::Charset;
+use crate::source::buffer::shrink;
 use std::ops::Range;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -21,17 +23,46 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
 }
 
+/// What the log's messages stand behind, in a frame of the stream: `w`, two places and a time.
+const LOG_HEADER_BYTES: usize = 25;
+
+impl<'a> Frame<'a> {
+    /// The same with its text in UTF-8, which is written to `text`.
+    fn in_utf8(self, charset: &Charset, text: &'a mut Vec<u8>) -> Self {
+        if self.body.is_ascii() {
+            return self;
+        }
+        text.clear();
+        shrink(text);
+        match (self.tag, self.body.split_at_checked(LOG_HEADER_BYTES)) {
+            (b'D', _) => charset.row(self.body, text),
+            (b'd', Some((header, message))) if header.starts_with(b"w") => {
+                text.extend_from_slice(header);
+                charset.message(message, text);
+            }
+            // Names of fields and their texts, all of it text.
+            (b'E' | b'N', _) => charset.text(self.body, text),
+            _ => return self,
+        }
+        Self { body: text, ..self }
+    }
+}
+
 pub struct Frames<R> {
     read: R,
     silence_max: Duration,
     /// Unread frames are at `filled`; what lies behind it is room.
     buffer: Vec<u8>,
     filled: Range<usize>,
+    /// The server sends its own bytes, of this character set.
+    charset: Option<Charset>,
+    /// A frame in UTF-8.
+    text: Vec<u8>,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub fn new(read: R, silence_max: Duration) -> Self {
-        Self { read, silence_max, buffer: vec![0; READ_BYTES], filled: 0..0 }
+        Self { read, silence_max, buffer: vec![0; READ_BYTES], filled: 0..0, charset: None, text: Vec::new() }
     }
 
     /// The next frame that has already arrived whole.
@@ -45,7 +76,20 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         }
         let start = self.filled.start;
         self.filled.start += total;
-        Ok(Some(Frame { tag: self.buffer[start], body: &self.buffer[start + HEADER_BYTES..start + total] }))
+        let frame = Frame { tag: self.buffer[start], body: &self.buffer[start + HEADER_BYTES..start + total] };
+        Ok(Some(match &self.charset {
+            Some(charset) => frame.in_utf8(charset, &mut self.text),
+            None => frame,
+        }))
+    }
+
+    /// From here on the server sends its own bytes.
+    pub fn set_charset(&mut self, charset: Charset) {
+        self.charset = Some(charset);
+    }
+
+    pub fn charset(&self) -> Option<&Charset> {
+        self.charset.as_ref()
     }
 
     /// Gives what held before.

@@ -8,6 +8,7 @@ mod catalogue;
 mod cell;
 mod copy;
 pub mod encode;
+mod encoding;
 mod fault;
 mod feedback;
 mod frames;

@@ -3,6 +3,7 @@
 //! A connection with `replication=database` takes replication commands and plain SQL alike, so one client serves both;
 //! answers are text. It must not be used further after a fault.
 
+use super::encoding;
 use super::fault::{Fault, ServerError};
 use super::frames::{Frame, Frames};
 use super::startup;
@@ -11,6 +12,7 @@ use crate::config::PostgresEndpoint;
 use crate::model::name::TableName;
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -113,12 +115,13 @@ impl Row {
     }
 }
 
-/// What a login cannot ask for. The timeout: older servers than 17 refuse it. The encoding: of a database that does not say what its
-/// bytes are, the server would refuse to send those that are no UTF-8, and all that stands in the log behind them.
+/// What a login cannot ask for. The timeout: older servers than 17 refuse it.
 const SETTINGS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
      WHERE name = 'transaction_timeout' AND setting <> '0'; \
-     SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
-     WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
+     SELECT pg_catalog.current_setting('server_encoding')";
+/// Of a database that does not say what its bytes are, and of one of whose bytes not each is a character, the server would refuse to send
+/// those that are no UTF-8, and all that stands in the log behind them.
+const OWN_BYTES: &str = "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)";
 
 impl Connection {
     /// Connects and logs in.
@@ -132,7 +135,15 @@ impl Connection {
         let mut frames = Frames::new(read, endpoint.silence_max);
         startup::log_in(&mut frames, &mut write, endpoint, purpose, security).await?;
         let mut connection = Self { frames, write };
-        connection.query(SETTINGS).await?;
+        let rows = connection.query(SETTINGS).await?;
+        let encoding = rows.last().and_then(|row| row.text(0)).unwrap_or_default().to_owned();
+        let charset = encoding::read(&mut connection, &encoding).await?;
+        if encoding == "SQL_ASCII" || charset.is_some() {
+            connection.query(OWN_BYTES).await?;
+        }
+        if let Some(charset) = charset {
+            connection.frames.set_charset(charset);
+        }
         Ok(connection)
     }
 
@@ -296,9 +307,17 @@ impl Connection {
     }
 
     async fn send(&mut self, sql: &str) -> Result<(), Fault> {
-        let mut message = BytesMut::new();
-        frontend::query(sql, &mut message)?;
-        self.write.write_all(&message).await?;
+        const FOREIGN: Fault =
+            Fault::Protocol("a statement with a character that the database's encoding does not have");
+        let sql = match self.frames.charset() {
+            Some(charset) => Cow::Owned(charset.bytes_of(sql).ok_or(FOREIGN)?),
+            None => Cow::Borrowed(sql.as_bytes()),
+        };
+        if sql.contains(&0) {
+            return Err(Fault::Protocol("a statement with a zero byte"));
+        }
+        let length = u32::try_from(sql.len() + 5).map_err(|_| Fault::Protocol("a statement too long"))?;
+        self.write.write_all(&[b"Q", &length.to_be_bytes()[..], &sql, b"\0"].concat()).await?;
         Ok(self.write.flush().await?)
     }
 }

@@ -208,7 +208,7 @@ async fn tables_under_somebody_elses_lock_are_left_out_in_time_and_join_afterwar
         }
         let begun = std::time::Instant::now();
         let published = set(&system, History::Captured(&captured), &mut refusals).await.expect("the others go on");
-        assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         assert_eq!(published.left_out.len(), 12);
         assert!(published.left_out.iter().all(|(_, problem)| problem.code == code::TABLE_LOCKED));
     }
