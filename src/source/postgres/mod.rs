@@ -12,6 +12,7 @@ mod encoding;
 mod fault;
 mod feedback;
 mod frames;
+mod history;
 mod identity;
 mod idle;
 mod kept;

@@ -8,6 +8,7 @@ use super::catalogue::ServerTable;
 use super::copy::Copier;
 use super::fault::Fault;
 use super::feedback::{self, Feedback};
+use super::history;
 use super::identity::{self, Server, Start};
 use super::idle::Idle;
 use super::kept::Kept;
@@ -118,6 +119,7 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
         (Start::Resume, None) => return Err(Fault::Protocol("a resume without a checkpoint")),
         (Start::SetUp { slot_exists }, _) => set_up(context, intake, &mut connection, &server, slot_exists).await?,
     };
+    history::goes_on(system, &server, &checkpoint, &looked.publications).await?;
     describe_unknown(context, intake, &looked.tables).await?;
     let command = slot::start_command(&system.slot, checkpoint.flushed, &looked.publications);
     let (frames, write) = connection.copy_both(&command).await?;

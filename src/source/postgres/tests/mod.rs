@@ -2,6 +2,7 @@
 
 mod attached;
 mod copy;
+mod history;
 mod identity;
 mod journaled;
 mod login;
