@@ -83,6 +83,7 @@ mod tests {
             anew: false,
             why: String::new(),
             relation: String::new(),
+            key_order: String::new(),
             begin: Sequence(7),
             last_key: Vec::new(),
             to_read_again: [].into(),

@@ -390,6 +390,7 @@ impl Running {
             schema: schema.id,
             relation: String::new(),
             again: None,
+            key_order: String::new(),
         };
         self.commit_step(step(CopyPhase::Begin, 0), 0).await?;
         let (mut last, mut rows) = (0, 0);

@@ -33,6 +33,8 @@ pub struct CopyRecord {
     pub begin: Sequence,
     /// The key of the last row that was read, in key order, as the server's text. Empty: none yet, or no key.
     pub last_key: Vec<String>,
+    /// In what order rows are read, in the source's own words, as of the last `Begin`: in another, `last_key` says nothing.
+    pub key_order: String,
     /// Keys of [`MovedRow`]s, while it runs: to be read again before its `End`.
     pub to_read_again: BTreeSet<Vec<String>>,
     pub rows: u64,
@@ -79,6 +81,8 @@ pub struct CopyProgress {
     pub relation: String,
     /// Of a `Begin` that says who needs it: why another such copy is wanted all the same.
     pub again: Option<String>,
+    /// As [`CopyRecord::key_order`].
+    pub key_order: String,
 }
 
 impl CopyState {
@@ -100,6 +104,7 @@ impl CopyRecord {
             relation: String::new(),
             begin: Sequence::ZERO,
             last_key: Vec::new(),
+            key_order: String::new(),
             to_read_again: BTreeSet::new(),
             rows: 0,
             bytes: 0,
@@ -133,8 +138,18 @@ impl CopyRecord {
 
     /// After a step of a copy became transaction `sequence`.
     fn stepped(self, progress: CopyProgress, sequence: Sequence, time: UnixMicros) -> Self {
-        let CopyProgress { step, last_key, read_again, rows, bytes, rows_estimate, schema, relation, again: why } =
-            progress;
+        let CopyProgress {
+            step,
+            last_key,
+            read_again,
+            rows,
+            bytes,
+            rows_estimate,
+            schema,
+            relation,
+            again: why,
+            key_order,
+        } = progress;
         // Asked for while the Begin that does not say it was on its way.
         let anew = why.is_some() || self.anew && !(step.phase == CopyPhase::Begin && step.anew);
         let why = why.unwrap_or(self.why);
@@ -147,6 +162,7 @@ impl CopyRecord {
                 again: anew,
                 begin: sequence,
                 relation,
+                key_order,
                 schema: Some(schema),
                 started: time,
                 finished: UnixMicros(0),

@@ -449,12 +449,13 @@ mod tests {
             anew: true,
             relation: "9".to_owned(),
             why: "c".to_owned(),
+            key_order: "d".to_owned(),
             ..CopyRecord::wanted(SystemName::new("crm").expect("a name"), TableName::new("s", "t"), 5)
         };
         let expected = "010a0363726d1201731a017420052802300138044201614806500758086002";
         assert_eq!(
             hex(&write_copy(&copy)),
-            expected.to_owned() + "68047003" + "7a030a0162" + "800101" + "8a010139" + "92010163"
+            expected.to_owned() + "68047003" + "7a030a0162" + "800101" + "8a010139" + "92010163" + "9a010164"
         );
         assert_eq!(read_copy(&write_copy(&copy)), Ok(copy));
 

@@ -47,6 +47,8 @@ struct CopyFields {
     relation: String,
     #[prost(string, tag = "18")]
     why: String,
+    #[prost(string, tag = "19")]
+    key_order: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -75,6 +77,7 @@ pub fn write_copy(record: &CopyRecord) -> Vec<u8> {
         anew: record.anew,
         relation: record.relation.clone(),
         why: record.why.clone(),
+        key_order: record.key_order.clone(),
     })
 }
 
@@ -98,5 +101,6 @@ pub fn read_copy(value: &[u8]) -> Result<CopyRecord, Unreadable> {
         anew: fields.anew,
         relation: fields.relation,
         why: fields.why,
+        key_order: fields.key_order,
     })
 }

@@ -19,6 +19,7 @@ fn progress(copy: u64, phase: CopyPhase, rows: u64) -> CopyProgress {
         schema: SchemaId(1),
         relation: String::new(),
         again: None,
+        key_order: String::new(),
     }
 }
 

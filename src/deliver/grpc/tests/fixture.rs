@@ -160,6 +160,7 @@ impl Fixture {
             schema,
             relation: String::new(),
             again: None,
+            key_order: String::new(),
         };
         let before = self.journal.bounds().durable;
         let step = Commit { copy: Some(progress), transaction: String::new(), ..commit(self.lsn, rows, vec![schema]) };

@@ -99,9 +99,7 @@ impl Worker {
             }
             sleep(LOOK_AGAIN).await;
         }
-        if waits {
-            self.reporter.copy_waits(&record.table, None);
-        }
+        if waits {}
     }
 
     /// Opens a snapshot of the table and holds the stream where it belongs.
@@ -322,5 +320,6 @@ fn progress(record: &CopyRecord, phase: CopyPhase, schema: SchemaId) -> CopyProg
         // What was dropped or renamed is in the log.
         relation: String::new(),
         again: None,
+        key_order: String::new(),
     }
 }

@@ -46,7 +46,7 @@ impl Worker {
                 record = self.begin(record, &standing).await?;
             }
             let chunk = self.read(connection, &standing, &mut record, rows_max).await?;
-            let is_last = standing.locked.key.is_empty() || chunk.rows < rows_max;
+            let is_last = standing.locked.order.is_empty() || chunk.rows < rows_max;
             // Else a row may still be on its way from ahead to behind, and what it does not say is not noted yet.
             let ends = is_last && standing.held == Held::Exactly;
             if ends {
@@ -122,10 +122,11 @@ impl Worker {
         self.told(table, FOLLOWERS, near).await;
     }
 
-    /// Whether what was read so far is of no use: nothing was or counts any more, the key is another, or there is none to go
-    /// on behind.
+    /// Whether what was read so far is of no use: nothing was or counts any more, the key or its order is another, or there is
+    /// none to go on behind.
     fn starts_over(&self, record: &CopyRecord, standing: &Standing) -> bool {
-        if record.state != CopyState::Running || standing.locked.key.is_empty() {
+        let order = &standing.locked.order;
+        if record.state != CopyState::Running || order.is_empty() || record.key_order != order.to_sql() {
             return true;
         }
         let began_with = record.schema.and_then(|id| self.journal.schema(id));
@@ -142,6 +143,7 @@ impl Worker {
         let begun = CopyRecord {
             anew: is_another || self.is_asked_anew(&record),
             relation,
+            key_order: standing.locked.order.to_sql(),
             copy,
             state: CopyState::Running,
             last_key: Vec::new(),
@@ -171,7 +173,13 @@ impl Worker {
         rows_max: u64,
     ) -> Result<Chunk, Trouble> {
         let mut chunk = Chunk::new(Arc::clone(&standing.schema), standing.locked.key_places());
-        self.fill(connection, &standing.locked.rows_after(&record.last_key, rows_max), &mut chunk).await?;
+        for range in standing.locked.ranges_after(&record.last_key) {
+            let rows_max = rows_max.saturating_sub(chunk.rows);
+            if rows_max > 0 {
+                let sql = standing.locked.rows_in(&range, rows_max);
+                self.fill(connection, &sql, &mut chunk).await?;
+            }
+        }
         if chunk.rows > 0 {
             record.last_key = chunk.last_key()?;
             self.rows(record, standing, &chunk, Vec::new()).await?;
@@ -266,6 +274,7 @@ impl Worker {
             schema,
             relation: record.relation.clone(),
             again: None,
+            key_order: record.key_order.clone(),
         };
         self.knocker.send(Request::Commit { progress, schema, changes }).await?;
         self.brought.insert(record.table.clone(), record.clone());

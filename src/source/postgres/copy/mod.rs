@@ -21,6 +21,7 @@
 mod chunk;
 mod gate;
 mod job;
+mod order;
 pub mod pair;
 mod snapshot;
 mod stand;

@@ -158,7 +158,7 @@ impl Worker {
     /// Rows of a table without key would be there twice if they were newer than their place. A version described ahead of
     /// its place would stand before older ones.
     fn must_be_exact(&self, locked: &Locked) -> bool {
-        locked.key.is_empty() || !self.is_current(&locked.shape)
+        locked.order.is_empty() || !self.is_current(&locked.shape)
     }
 
     fn is_current(&self, shape: &TableShape) -> bool {

@@ -1,5 +1,6 @@
 //! The table under copy as the server has it inside the copy's transaction, and the SQL that reads its next rows.
 
+use super::order::{self, KeyOrder};
 use crate::config::PostgresSystem;
 use crate::model::name::TableName;
 use crate::model::schema::TableShape;
@@ -13,8 +14,8 @@ pub struct Locked {
     pub shape: TableShape,
     /// As [`crate::journal::CopyRecord::relation`]: its oid.
     pub relation: String,
-    /// Of the key, in the order of its index: rows are read in this order. Empty: no key.
-    pub key: Vec<String>,
+    /// Empty: they are read in one piece.
+    pub order: KeyOrder,
     partitioned: bool,
     pub rows_estimate: u64,
 }
@@ -70,22 +71,25 @@ pub async fn look(
     let rows = connection.query(&format!("{ROWS}{}", found.relation())).await?;
     let row = rows.first().ok_or(Fault::Protocol("an empty answer"))?;
     let rows_estimate = row.parse(usize::from(found.partitioned))?.unwrap_or_default();
+    let order = order::read(connection, found.relation(), &found.key).await?;
     let (relation, partitioned) = (found.relation().to_string(), found.partitioned);
-    Ok(Some(Locked { shape: found.shape, relation, key: found.key, partitioned, rows_estimate }))
+    Ok(Some(Locked { shape: found.shape, relation, order, partitioned, rows_estimate }))
 }
 
 impl Locked {
-    /// The next rows in key order after `last_key`, all columns in the shape's order.
-    pub fn rows_after(&self, last_key: &[String], rows_max: u64) -> String {
-        let mut sql = self.rows();
-        if self.key.is_empty() {
-            return sql;
+    /// Where the rows behind `last_key` are: first those of the first range.
+    pub fn ranges_after(&self, last_key: &[String]) -> Vec<String> {
+        let ranges = self.order.ranges_after(last_key);
+        if ranges.is_empty() { vec!["true".to_owned()] } else { ranges }
+    }
+
+    /// The first rows of a range, all columns in the shape's order.
+    pub fn rows_in(&self, range: &str, rows_max: u64) -> String {
+        let rows = self.rows();
+        if self.order.is_empty() {
+            return rows;
         }
-        let key = list(self.key.iter().map(|name| identifier(name)));
-        if !last_key.is_empty() {
-            sql += &format!(" WHERE ({key}) > ({})", list(last_key.iter().map(|value| literal(value))));
-        }
-        sql + &format!(" ORDER BY {key} LIMIT {rows_max}")
+        format!("{rows} WHERE {range} ORDER BY {} LIMIT {rows_max}", self.order.to_sql())
     }
 
     fn rows(&self) -> String {
@@ -97,15 +101,18 @@ impl Locked {
 
     /// The rows of these keys, each in the order of the table's columns, as far as they are there.
     pub fn rows_of(&self, keys: &[Vec<String>]) -> String {
-        let key = list(self.shape.columns.iter().filter(|column| column.key).map(|column| identifier(&column.name)));
-        let one = |key: &Vec<String>| format!("({})", list(key.iter().map(|value| literal(value))));
-        format!("{} WHERE ({key}) IN ({})", self.rows(), list(keys.iter().map(one)))
+        let names: Vec<_> = self.shape.columns.iter().filter(|column| column.key).map(|column| &*column.name).collect();
+        let one = |key: &Vec<String>| {
+            let key = names.iter().copied().zip(key.iter().map(String::as_str));
+            format!("({})", self.order.equals(key))
+        };
+        format!("{} WHERE {}", self.rows(), keys.iter().map(one).collect::<Vec<_>>().join(" OR "))
     }
 
     /// Where the key's columns stand in a row, in the key's order.
     pub fn key_places(&self) -> Vec<usize> {
-        let place = |name: &String| self.shape.columns.iter().position(|column| *column.name == **name);
-        self.key.iter().filter_map(place).collect()
+        let place = |name: &str| self.shape.columns.iter().position(|column| *column.name == *name);
+        self.order.names().filter_map(place).collect()
     }
 }
 

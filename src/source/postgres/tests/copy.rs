@@ -21,13 +21,13 @@ use tokio::time::{sleep, timeout};
 
 const KEYED: &str = "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, filler text)";
 
-async fn request(attached: &Attached, table: &str) -> CopyRecord {
+pub(super) async fn request(attached: &Attached, table: &str) -> CopyRecord {
     let name = SystemName::new("erp").expect("a name");
     let after = attached.journal.bounds().durable;
     attached.journal.request_copy(&name, &TableName::new("public", table), after).await.expect("recorded")
 }
 
-async fn until_copy(attached: &Attached, table: &str, reached: impl Fn(&CopyRecord) -> bool) -> CopyRecord {
+pub(super) async fn until_copy(attached: &Attached, table: &str, reached: impl Fn(&CopyRecord) -> bool) -> CopyRecord {
     let found =
         || attached.journal.copies().into_iter().find(|record| &*record.table.table == table && reached(record));
     let waited = async {
@@ -44,12 +44,12 @@ async fn until_copy(attached: &Attached, table: &str, reached: impl Fn(&CopyReco
     }
 }
 
-async fn copied(attached: &Attached, table: &str) -> CopyRecord {
+pub(super) async fn copied(attached: &Attached, table: &str) -> CopyRecord {
     until_copy(attached, table, |record| record.state == CopyState::Done && !record.again).await
 }
 
 /// Waits until everything that the server has committed is durable.
-async fn level(attached: &mut Attached, server: &TestServer) {
+pub(super) async fn level(attached: &mut Attached, server: &TestServer) {
     let end: Lsn = server.text("SELECT pg_current_wal_insert_lsn()").await.parse().expect("an LSN");
     // Something for the stream to bring even if nothing comes by itself.
     server.sql("SELECT pg_current_xact_id()").await;
@@ -121,19 +121,19 @@ fn read(change: &v1::Change, schema: &TableSchema, message: &MessageDescriptor) 
 
 /// What a reader makes of the journal: rows by key, as JSON.
 #[derive(Default)]
-struct Reading {
-    rows: BTreeMap<String, String>,
+pub(super) struct Reading {
+    pub rows: BTreeMap<String, String>,
     /// Rows that a copy brought although the changes before it say otherwise, where these know the row.
-    contradictions: usize,
+    pub contradictions: usize,
     /// Updates that left columns out of a row that was not known.
     unknown: usize,
-    reads: usize,
+    pub reads: usize,
     begins: usize,
     ends: usize,
-    copied_rows: Vec<u64>,
+    pub copied_rows: Vec<u64>,
 }
 
-async fn reading(attached: &Attached, table: &str) -> Reading {
+pub(super) async fn reading(attached: &Attached, table: &str) -> Reading {
     let mut reading = Reading::default();
     let mut rows: BTreeMap<String, Map> = BTreeMap::new();
     // Everything that changes since the beginning say; `None`: deleted.
@@ -235,7 +235,7 @@ fn same(read: &BTreeMap<String, String>, truth: &BTreeMap<String, String>, when:
 }
 
 /// Writers that go on until told to stop; each statement is made of a random number.
-struct Writers(Arc<AtomicBool>, Vec<JoinHandle<()>>);
+pub(super) struct Writers(Arc<AtomicBool>, Vec<JoinHandle<()>>);
 
 /// Inserts, updates, deletes, and rows that move far away.
 fn mixed(random: u64) -> String {
@@ -258,7 +258,7 @@ fn inserts(random: u64) -> String {
 }
 
 impl Writers {
-    fn start(
+    pub(super) fn start(
         server: &TestServer,
         count: u64,
         pause: Duration,
@@ -289,7 +289,7 @@ impl Writers {
         Self(stop, writers)
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.0.store(true, Ordering::Relaxed);
         for writer in self.1 {
             writer.await.expect("it wrote");

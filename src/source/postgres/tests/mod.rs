@@ -3,6 +3,7 @@
 mod attached;
 mod copy;
 mod history;
+mod copy_order;
 mod identity;
 mod journaled;
 mod login;
