@@ -4,6 +4,7 @@
 //! journal; `feedback` tells the server what is durable. `supervise` keeps it going, `policy` says when not to.
 
 mod assemble;
+mod cancel;
 mod catalogue;
 mod cell;
 mod copy;

@@ -3,6 +3,7 @@
 //! A connection with `replication=database` takes replication commands and plain SQL alike, so one client serves both;
 //! answers are text. It must not be used further after a fault.
 
+use super::cancel::{self, Running};
 use super::encoding;
 use super::fault::{Fault, ServerError};
 use super::frames::{Frame, Frames};
@@ -35,9 +36,11 @@ pub enum Purpose {
 pub type ReadFrames = Frames<ReadHalf<Stream>>;
 pub type WriteStream = WriteHalf<Stream>;
 
+/// Dropped while a query runs, it has the server cancel that.
 pub struct Connection {
     frames: ReadFrames,
     write: WriteStream,
+    running: Running,
 }
 
 /// One row as the server sent it.
@@ -133,8 +136,8 @@ impl Connection {
         let security = startup::Security { private: transport.private, channel_binding: transport.channel_binding };
         let (read, mut write) = tokio::io::split(transport.stream);
         let mut frames = Frames::new(read, endpoint.silence_max);
-        startup::log_in(&mut frames, &mut write, endpoint, purpose, security).await?;
-        let mut connection = Self { frames, write };
+        let backend = startup::log_in(&mut frames, &mut write, endpoint, purpose, security).await?;
+        let mut connection = Self { frames, write, running: Running::new(endpoint, backend) };
         let rows = connection.query(SETTINGS).await?;
         let encoding = rows.last().and_then(|row| row.text(0)).unwrap_or_default().to_owned();
         let charset = encoding::read(&mut connection, &encoding).await?;
@@ -144,7 +147,15 @@ impl Connection {
         if let Some(charset) = charset {
             connection.frames.set_charset(charset);
         }
-        Ok(connection)
+        match connection.query(cancel::LOOK_FOR_US).await {
+            Ok(_) | Err(Fault::Server(_)) => Ok(connection),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// The number of the server's process, where it is known.
+    pub fn process(&self) -> Option<i32> {
+        self.running.process()
     }
 
     /// The rows of one statement, or of several together.
@@ -160,12 +171,16 @@ impl Connection {
             match frame.tag {
                 b'D' => rows.push(data_row(frame.body).ok_or(Fault::Protocol("a broken data row"))?),
                 b'E' => failed = Some(ServerError::parse(frame.body)),
-                b'Z' => return failed.map_or(Ok(rows), |error| Err(Fault::Server(error))),
+                b'Z' => {
+                    self.running.ends();
+                    return failed.map_or(Ok(rows), |error| Err(Fault::Server(error)));
+                }
                 b'T' | b'C' | b'I' => {}
                 _ => pass_over(frame)?,
             }
             // A fatal error ends the connection without ReadyForQuery.
             if let Some(error) = failed.take_if(|error| error.sqlstate.starts_with("57P")) {
+                self.running.ends();
                 return Err(Fault::Server(error));
             }
         }
@@ -191,11 +206,13 @@ impl Connection {
                 b'D' => break,
                 b'Z' => {
                     self.frames.next().await?;
+                    self.running.ends();
                     return failed.map_or(Ok(None), |error| Err(Fault::Server(error)));
                 }
                 b'E' => {
                     let error = ServerError::parse(self.frames.next().await?.body);
                     if error.sqlstate.starts_with("57P") {
+                        self.running.ends();
                         return Err(Fault::Server(error));
                     }
                     failed = Some(error);
@@ -238,7 +255,10 @@ impl Connection {
         loop {
             let frame = self.frames.next().await?;
             match frame.tag {
-                b'Z' => return Ok(()),
+                b'Z' => {
+                    self.running.ends();
+                    return Ok(());
+                }
                 b'E' => {
                     let error = ServerError::parse(frame.body);
                     return Err(self.after(error).await);
@@ -253,12 +273,30 @@ impl Connection {
     async fn after(&mut self, error: ServerError) -> Fault {
         while !error.sqlstate.starts_with("57P") {
             match self.frames.next().await {
-                Ok(frame) if frame.tag == b'Z' => break,
+                Ok(frame) if frame.tag == b'Z' => {
+                    self.running.ends();
+                    break;
+                }
                 Ok(_) => {}
                 Err(fault) => return fault,
             }
         }
         Fault::Server(error)
+    }
+
+    /// Whether something of the answer comes within this time.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn answers_within(&mut self, time: Duration) -> Result<bool, Fault> {
+        let usual = self.frames.set_silence_max(time);
+        let peeked = self.frames.peek().await;
+        self.frames.set_silence_max(usual);
+        match peeked {
+            Ok(_) => Ok(true),
+            Err(Fault::Silent(_)) => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// From here on silence is no fault: somebody else watches over the connection.
@@ -299,7 +337,11 @@ impl Connection {
         loop {
             let frame = self.frames.next().await?;
             match frame.tag {
-                b'W' => return Ok((self.frames, self.write)),
+                b'W' => {
+                    // The server hears from its reader all the time, or drops it.
+                    self.running.ends();
+                    return Ok((self.frames, self.write));
+                }
                 b'E' => return Err(Fault::Server(ServerError::parse(frame.body))),
                 _ => pass_over(frame)?,
             }
@@ -317,6 +359,7 @@ impl Connection {
             return Err(Fault::Protocol("a statement with a zero byte"));
         }
         let length = u32::try_from(sql.len() + 5).map_err(|_| Fault::Protocol("a statement too long"))?;
+        self.running.begins();
         self.write.write_all(&[b"Q", &length.to_be_bytes()[..], &sql, b"\0"].concat()).await?;
         Ok(self.write.flush().await?)
     }

@@ -3,6 +3,7 @@
 //! The session's settings are fixed here, because text forms depend on them and `decode` reads exactly these. A password
 //! goes out in clear only where nobody on the way can read it, and never into an error or a log.
 
+use super::cancel::Backend;
 use super::fault::{Fault, ServerError};
 use super::frames::Frames;
 use super::simple_query::{Purpose, pass_over};
@@ -43,7 +44,7 @@ pub struct Security {
     pub channel_binding: Option<Vec<u8>>,
 }
 
-/// From an open transport to ReadyForQuery.
+/// From an open transport to ReadyForQuery. Gives what the server takes a cancel request by.
 ///
 /// # Errors
 /// [`Fault::Server`] when the server refuses, [`Fault::Halt`] for a login we do not do, and those of the connection.
@@ -53,7 +54,7 @@ pub async fn log_in<R, W>(
     endpoint: &PostgresEndpoint,
     purpose: Purpose,
     security: Security,
-) -> Result<(), Fault>
+) -> Result<Option<Backend>, Fault>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -62,6 +63,7 @@ where
     frontend::startup_message(parameters(endpoint, purpose, &endpoint.application), &mut message)?;
     send(write, &message).await?;
     let mut login = Login { endpoint, security, scram: None };
+    let mut backend = None;
     loop {
         let frame = frames.next().await?;
         match frame.tag {
@@ -70,10 +72,11 @@ where
                     send(write, &answer).await?;
                 }
             }
-            b'Z' => return Ok(()),
+            b'Z' => return Ok(backend),
             b'E' => return Err(Fault::Server(ServerError::parse(frame.body))),
-            // BackendKeyData, NegotiateProtocolVersion.
-            b'K' | b'v' => {}
+            b'K' => backend = Backend::parse(frame.body),
+            // NegotiateProtocolVersion.
+            b'v' => {}
             _ => pass_over(frame)?,
         }
     }

@@ -177,7 +177,7 @@ impl Worker {
             let rows_max = rows_max.saturating_sub(chunk.rows);
             if rows_max > 0 {
                 let sql = standing.locked.rows_in(&range, rows_max);
-                self.fill(connection, &sql, &mut chunk).await?;
+                self.fill(connection, &record.table, &sql, &mut chunk).await?;
             }
         }
         if chunk.rows > 0 {
@@ -202,7 +202,7 @@ impl Worker {
         }
         let mut chunk = Chunk::new(Arc::clone(&standing.schema), standing.locked.key_places());
         for keys in keys.chunks(KEYS_AT_ONCE) {
-            self.fill(connection, &standing.locked.rows_of(keys), &mut chunk).await?;
+            self.fill(connection, &record.table, &standing.locked.rows_of(keys), &mut chunk).await?;
         }
         self.rows(record, standing, &chunk, keys).await
     }
@@ -216,9 +216,15 @@ impl Worker {
     }
 
     /// Reads a statement's rows into the chunk, and what is full on to the journal.
-    async fn fill(&self, connection: &mut Connection, sql: &str, chunk: &mut Chunk) -> Result<(), Trouble> {
+    async fn fill(
+        &self,
+        connection: &mut Connection,
+        table: &TableName,
+        sql: &str,
+        chunk: &mut Chunk,
+    ) -> Result<(), Trouble> {
         connection.start(sql).await?;
-        while let Some(row) = connection.next_row().await? {
+        while let Some(row) = self.next_row(connection, table).await? {
             chunk.add(row)?;
             if let Some(full) = chunk.take_full() {
                 self.knocker.send(Request::Chunk(full)).await?;

@@ -23,6 +23,7 @@ mod gate;
 mod job;
 mod order;
 pub mod pair;
+mod patience;
 mod snapshot;
 mod stand;
 mod table;

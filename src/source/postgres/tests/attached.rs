@@ -54,8 +54,12 @@ impl Attached {
     }
 
     pub async fn until(&mut self, reached: impl Fn(&SourceStatus) -> bool) -> SourceStatus {
+        self.until_within(PATIENCE, reached).await
+    }
+
+    pub async fn until_within(&mut self, patience: Duration, reached: impl Fn(&SourceStatus) -> bool) -> SourceStatus {
         let (source, _) = self.running.as_mut().expect("it runs");
-        if let Ok(Ok(status)) = timeout(PATIENCE, source.status.wait_for(reached)).await {
+        if let Ok(Ok(status)) = timeout(patience, source.status.wait_for(reached)).await {
             return status.clone();
         }
         panic!("never came: {:?}", source.status.borrow())
@@ -70,7 +74,9 @@ impl Attached {
     }
 
     pub async fn end(mut self) {
-        self.stop().await;
+        if self.running.is_some() {
+            self.stop().await;
+        }
         self.journal.close().await;
     }
 }

@@ -10,6 +10,7 @@ mod login;
 mod preflight;
 mod publication;
 mod streaming;
+mod unattended;
 
 use super::fault::Fault;
 use super::simple_query::{Connection, Purpose, Row};
