@@ -6,6 +6,7 @@ mod backoff;
 mod buffer;
 pub mod mysql;
 mod next_copy;
+mod parked;
 pub mod postgres;
 mod put_off;
 mod repeated;

@@ -237,4 +237,10 @@ codes! {
         evidence: "The server's words in the message, and its own log at that time.",
         next: "Remove what the server names, then restart. Where the transaction itself cannot be sent, exclude its table under `tables.exclude`, restart, and include it again: it is then copied.",
     }
+    INTAKE_WAITS = "TW-SRC-040" {
+        what: "the journal has taken nothing for a minute, and the connection to the server was given back",
+        why: "A server that shuts down waits until its log is confirmed, and only what is durable is confirmed. So that it does not wait for us, the source is left alone while the journal waits for disk space. The server keeps its log for the replication slot meanwhile.",
+        evidence: "`tailwater status` shows the journal's own code; du -sh on `data_dir`.",
+        next: "Do what the journal's code says. The source connects again by itself as soon as the journal takes something.",
+    }
 }

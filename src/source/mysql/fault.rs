@@ -20,6 +20,9 @@ pub enum Fault {
     /// Of one table alone: the others can go on.
     #[error("{1}")]
     Table(TableName, Problem),
+    /// Found by looking: it may pass by itself.
+    #[error("{0}")]
+    Retry(Problem),
     #[error("cannot connect to {address}")]
     Connect { address: String, source: Box<Fault> },
     #[error("TLS: {0}")]

@@ -27,6 +27,7 @@ pub fn judge(fault: &Fault) -> Verdict {
     let problem = |code| Problem::new(code, chain(fault));
     match fault {
         Fault::Halt(problem) | Fault::Table(_, problem) => Verdict::Halt(problem.clone()),
+        Fault::Retry(problem) => Verdict::Retry(problem.clone()),
         Fault::Connect { source, .. } => match judge(source) {
             Verdict::Retry(inner) => Verdict::Retry(problem(inner.code)),
             Verdict::RetrySeldom(inner) => Verdict::RetrySeldom(problem(inner.code)),

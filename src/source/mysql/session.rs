@@ -27,6 +27,7 @@ use crate::model::name::TableName;
 use crate::model::position::LogPlace;
 use crate::model::problem::Problem;
 use crate::model::schema::Identity;
+use crate::source::parked;
 use crate::source::status::{By, CapturedTable, Reporter, State};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -91,6 +92,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         biased;
         () = stop.cancelled() => Ok(()),
         Err(fault) = stream.run(&mut dump) => Err(fault),
+        problem = parked::for_long(journal) => Err(Fault::Retry(problem)),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::model::checkpoint::{Checkpoint, PostgresCheckpoint};
 use crate::model::code;
 use crate::model::position::Lsn;
 use crate::model::problem::Problem;
+use crate::source::parked;
 use crate::source::status::{Reporter, State};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -85,6 +86,7 @@ pub async fn run(context: &Context, intake: &mut Intake) -> Result<(), Fault> {
         biased;
         () = context.stop.cancelled() => None,
         Err(fault) = stream.run(&mut frames) => Some(fault),
+        problem = parked::for_long(&context.journal) => Some(Fault::Retry(problem)),
     };
     if let Some(fault) = ended {
         return Err(fault);

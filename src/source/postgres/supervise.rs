@@ -65,6 +65,8 @@ fn retry(context: &Context, problem: Problem, told: &mut Option<Code>, wait: Dur
     let wait_ms = wait.as_millis();
     if told.replace(problem.code) == Some(problem.code) {
         tracing::debug!(%system, %problem, wait_ms, "still trying");
+    } else if problem.code == code::INTAKE_WAITS {
+        tracing::warn!(%system, %problem, "the source gave its connection back");
     } else if policy::needs_a_person(problem.code) {
         tracing::error!(%system, %problem, "the source needs a person; trying on");
     } else {

@@ -3,7 +3,9 @@
 use super::attached::{Attached, streams};
 use super::copy::{copied, request};
 use super::*;
+use crate::model::code;
 use crate::model::name::TableName;
+use crate::source::status::{SourceStatus, State};
 use tokio::time::{sleep, timeout};
 
 /// What runs and was begun by us; the tests ask under another name.
@@ -116,5 +118,33 @@ async fn a_source_that_stops_in_the_middle_of_a_chunk_leaves_no_query_behind() {
         }
     };
     timeout(Duration::from_secs(25), none).await.expect("it is cancelled");
+    attached.end().await;
+}
+
+/// A server that is shut down waits for us else, until somebody kills it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_without_room_lets_go_of_the_server_and_comes_back_by_itself() {
+    let server = TestServer::start("");
+    server.sql("CREATE TABLE t (id int PRIMARY KEY)").await;
+    let mut attached = Attached::to(server.system()).await;
+    attached.stop().await;
+    let directory = tempfile::tempdir().expect("a folder");
+    let ballast = std::fs::File::create(directory.path().join("ballast")).expect("a file");
+    let stat = rustix::fs::statvfs(directory.path()).expect("a file system");
+    let free = stat.f_bavail * stat.f_frsize;
+    rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, free / 4).expect("disk");
+    let mut attached = attached.reopen(free - free / 8).await;
+    attached.start();
+    attached.until(streams).await;
+    server.sql("INSERT INTO t SELECT generate_series(1, 1000)").await;
+    let let_go =
+        |status: &SourceStatus| matches!(&status.state, State::Retrying(why) if why.code == code::INTAKE_WAITS);
+    attached.until_within(Duration::from_secs(120), let_go).await;
+    let elapsed = server.down("fast");
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
+    server.up();
+    ballast.set_len(0).expect("disk");
+    attached.until(streams).await;
+    attached.until(|status| status.changes == 1000).await;
     attached.end().await;
 }
