@@ -124,6 +124,7 @@ fn source(status: &SourceStatus, copies: &Copies) -> v1::SourceStatus {
             .map(|captured| table(captured, status.halt_of(captured), copy(&captured.name)))
             .collect(),
         reconnects: status.reconnects,
+        beside: status.blind.iter().map(problem).collect(),
         checkpoint_place: status.flushed_place.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }

@@ -175,7 +175,7 @@ fn current(source: &SourceStatus, lag: String) -> String {
 pub(super) fn problems(sources: &[SourceStatus]) -> Vec<(String, &Problem)> {
     let mut found = Vec::new();
     for source in sources {
-        found.extend(source.halt.as_ref().map(|problem| (source.system.clone(), problem)));
+        found.extend(source.halt.iter().chain(&source.beside).map(|problem| (source.system.clone(), problem)));
         for table in &source.tables {
             let place = || format!("{}.{}.{}", source.system, table.schema, table.table);
             found.extend(table.halt.as_ref().map(|problem| (place(), problem)));

@@ -75,6 +75,8 @@ pub struct SourceStatus {
     pub tables: Arc<[CapturedTable]>,
     /// Why the copy of a table does not come on, while it waits.
     pub copies_wait: BTreeMap<TableName, String>,
+    /// Why the tables and the server's log are not looked at, while the stream goes on.
+    pub blind: Option<Problem>,
     /// Tables with something in them that cannot be passed on, until another copy of them is complete.
     unreadable: BTreeMap<(TableName, By), Problem>,
 }
@@ -110,6 +112,7 @@ impl SourceStatus {
             tables: Arc::new([]),
             copies_wait: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            blind: None,
         }
     }
 
@@ -231,6 +234,15 @@ impl Reporter {
     /// As the log describes the table, none of its rows can be read.
     pub fn is_shape_unreadable(&self, table: &TableName) -> bool {
         self.status.borrow().unreadable(table, By::Shape).is_some()
+    }
+
+    /// Why nobody looks at the tables and the server's log; `None`: somebody does. Gives whether that is news.
+    pub fn blind(&self, why: Option<Problem>) -> bool {
+        self.status.send_if_modified(|status| {
+            let is_news = status.blind.as_ref().map(|problem| problem.code) != why.as_ref().map(|problem| problem.code);
+            status.blind = why;
+            is_news
+        })
     }
 
     /// A table is copied again because its rows may have changed without an event. `reason`: one of a few words.

@@ -18,6 +18,14 @@ pub enum Verdict {
     Halt(Problem),
 }
 
+impl Verdict {
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Retry(problem) | Self::RetrySeldom(problem) | Self::Halt(problem) => problem,
+        }
+    }
+}
+
 /// Whether a retried problem will hardly pass without somebody's help.
 pub fn needs_a_person(code: Code) -> bool {
     [code::AUTHENTICATION_FAILED, code::TLS_FAILED, code::AUTHENTICATION_UNSAFE].contains(&code)

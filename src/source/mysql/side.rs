@@ -5,8 +5,9 @@
 
 use super::catalogue::{self, Described};
 use super::connection::Connection;
-use super::fault::{Fault, chain};
+use super::fault::Fault;
 use super::identity;
+use super::policy;
 use super::session::tell_tables;
 use super::tables::{self, Definitions, ServerTable};
 use crate::config::MysqlSystem;
@@ -14,6 +15,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::gtid::GtidSet;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Lsn};
+use crate::model::problem::Problem;
 use crate::source::next_look;
 use crate::source::status::Reporter;
 use std::collections::BTreeMap;
@@ -138,11 +140,20 @@ impl Watch {
         loop {
             match self.serve(&mut asked, &mut open_question).await {
                 Ok(never) => match never {},
-                Err(fault) => {
-                    tracing::debug!(system = %self.system.name, error = chain(&fault), "the side connection broke");
-                }
+                Err(fault) => self.tell_blind(&fault),
             }
             sleep(RECONNECT).await;
+        }
+    }
+
+    /// Once for each code; quiet for its repetitions.
+    fn tell_blind(&self, fault: &Fault) {
+        let Problem { code, message } = policy::judge(fault).into_problem();
+        let problem = Problem::new(code, format!("the tables and the log's end are not looked at: {message}"));
+        if self.reporter.blind(Some(problem.clone())) {
+            tracing::warn!(system = %self.system.name, %problem, "the side connection broke; trying again");
+        } else {
+            tracing::debug!(system = %self.system.name, %problem, "the side connection broke again");
         }
     }
 
@@ -179,6 +190,7 @@ impl Watch {
                         self.look_at_tables(&mut connection).await?;
                         tables_due = next_look(begun, TABLES_EVERY);
                     }
+                    self.reporter.blind(None);
                 }
             }
         }

@@ -6,8 +6,9 @@
 //! publication here: the stream goes on and carries it from that moment.
 
 use super::catalogue::ServerTable;
-use super::fault::{Fault, chain};
+use super::fault::Fault;
 use super::look::{Looked, Looker, tell_tables};
+use super::policy;
 use super::simple_query::{Connection, Purpose, literal};
 use crate::config::PostgresSystem;
 use crate::model::code;
@@ -83,9 +84,7 @@ impl Watch {
             match self.serve(&mut asked, &mut open_question).await {
                 Ok(never) => match never {},
                 Err(found @ (Fault::Halt(_) | Fault::Retry(_))) => return found,
-                Err(fault) => {
-                    tracing::debug!(system = %self.looker.system.name, error = chain(&fault), "the side connection broke");
-                }
+                Err(fault) => tell_blind(&self.looker, &fault),
             }
             sleep(RECONNECT).await;
         }
@@ -114,6 +113,7 @@ impl Watch {
                     look_at_slot(&mut connection, system, reporter).await?;
                     self.look_at_tables(&mut connection).await?;
                     due = next_look(begun, POLL);
+                    self.looker.reporter.blind(None);
                 }
             }
         }
@@ -133,6 +133,17 @@ impl Watch {
             self.told = captured;
         }
         Ok(())
+    }
+}
+
+/// Once for each code; quiet for its repetitions.
+fn tell_blind(Looker { system, reporter, .. }: &Looker, fault: &Fault) {
+    let Problem { code, message } = policy::judge(fault).into_problem();
+    let problem = Problem::new(code, format!("the tables and the slot are not looked at: {message}"));
+    if reporter.blind(Some(problem.clone())) {
+        tracing::warn!(system = %system.name, %problem, "the side connection broke; trying again");
+    } else {
+        tracing::debug!(system = %system.name, %problem, "the side connection broke again");
     }
 }
 

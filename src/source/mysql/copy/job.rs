@@ -99,7 +99,9 @@ impl Worker {
             }
             sleep(LOOK_AGAIN).await;
         }
-        if waits {}
+        if waits {
+            self.reporter.copy_waits(&record.table, None);
+        }
     }
 
     /// Opens a snapshot of the table and holds the stream where it belongs.
@@ -290,6 +292,7 @@ impl Worker {
         let progress = progress(record, phase, schema);
         self.knocker.send(Request::Commit { progress, schema, changes, listed }).await?;
         self.brought.insert(record.table.clone(), record.clone());
+        self.reporter.copy_waits(&record.table, None);
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub use gate::{Gate, Request, Whereabouts};
 pub use key::behind;
 pub use snapshot::qualified;
 
-use super::fault::{Fault, chain};
+use super::fault::Fault;
 use super::policy::{self, Verdict};
 use super::side::Look;
 use crate::config::MysqlSystem;
@@ -94,6 +94,12 @@ enum Trouble {
     Gone,
 }
 
+/// The connection broke while a table was to be copied.
+struct Broken {
+    table: TableName,
+    fault: Fault,
+}
+
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         match (&fault, policy::judge(&fault)) {
@@ -115,8 +121,8 @@ impl From<Gone> for Trouble {
 impl Worker {
     /// Until the stream is gone.
     async fn run(mut self) {
-        while let Err(fault) = self.serve().await {
-            tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
+        while let Err(broken) = self.serve().await {
+            self.tell(&broken);
             // Whatever was under way is not to hold the stream.
             if self.knocker.send(Request::Release).await.is_err() {
                 return;
@@ -125,10 +131,21 @@ impl Worker {
         }
     }
 
+    /// Once for each reason; quiet for its repetitions.
+    fn tell(&self, Broken { table, fault }: &Broken) {
+        let system = &self.system.name;
+        let why = format!("its connection, which broke: {}", policy::judge(fault).into_problem());
+        if self.reporter.copy_waits(table, Some(&why)) {
+            tracing::warn!(%system, %table, why, "the copying connection broke; trying again");
+        } else {
+            tracing::debug!(%system, %table, why, "the copying connection broke again");
+        }
+    }
+
     /// Copies until the stream is gone, or the connection.
-    async fn serve(&mut self) -> Result<(), Fault> {
+    async fn serve(&mut self) -> Result<(), Broken> {
         let mut record = self.next().await;
-        let mut connections = Connections::open(&self.system).await?;
+        let mut connections = self.connect(&record.table).await?;
         loop {
             let table = record.table.clone();
             let copied = match self.copy(&mut connections, record).await {
@@ -148,18 +165,23 @@ impl Worker {
                     if self.reporter.copy_waits(&table, Some(&why)) {
                         tracing::warn!(system = %self.system.name, %table, why, "the copy of a table waits");
                     }
-                    self.put_off.put_off(table, Instant::now());
+                    self.put_off.put_off(table.clone(), Instant::now());
                     // Whatever was under way is over: for the stream, and with its connections for the server.
                     if self.knocker.send(Request::Release).await.is_err() {
                         return Ok(());
                     }
-                    connections = Connections::open(&self.system).await?;
+                    connections = self.connect(&table).await?;
                 }
-                Err(Trouble::Connection(fault)) => return Err(fault),
+                Err(Trouble::Connection(fault)) => return Err(Broken { table, fault }),
                 Err(Trouble::Gone | Trouble::Unreadable(_)) => return Ok(()),
             }
             record = self.next().await;
         }
+    }
+
+    async fn connect(&self, table: &TableName) -> Result<Connections, Broken> {
+        let broken = |fault| Broken { table: table.clone(), fault };
+        Connections::open(&self.system).await.map_err(broken)
     }
 
     /// The next copy to work on: one that runs before one that is only wanted. Waits for one.

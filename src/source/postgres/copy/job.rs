@@ -284,6 +284,7 @@ impl Worker {
         };
         self.knocker.send(Request::Commit { progress, schema, changes }).await?;
         self.brought.insert(record.table.clone(), record.clone());
+        self.reporter.copy_waits(&record.table, None);
         Ok(())
     }
 }

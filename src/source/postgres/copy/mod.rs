@@ -30,7 +30,7 @@ mod table;
 
 pub use gate::{Gate, Request, Standing};
 
-use super::fault::{Fault, chain};
+use super::fault::Fault;
 use super::policy::{self, Verdict};
 use super::simple_query::{Connection, Purpose};
 use crate::config::PostgresSystem;
@@ -128,6 +128,12 @@ enum Trouble {
     Gone,
 }
 
+/// The connection broke while a table was to be copied.
+struct Broken {
+    table: TableName,
+    fault: Fault,
+}
+
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         match (&fault, policy::judge(&fault)) {
@@ -151,8 +157,8 @@ impl From<Gone> for Trouble {
 impl Worker {
     /// Until the stream is gone.
     async fn run(mut self) {
-        while let Err(fault) = self.serve().await {
-            tracing::debug!(system = %self.system.name, error = chain(&fault), "the copying connection broke");
+        while let Err(broken) = self.serve().await {
+            self.tell(&broken);
             // Whatever was under way is not to hold the stream.
             if self.knocker.send(Request::Release).await.is_err() {
                 return;
@@ -161,10 +167,21 @@ impl Worker {
         }
     }
 
+    /// Once for each reason; quiet for its repetitions.
+    fn tell(&self, Broken { table, fault }: &Broken) {
+        let system = &self.system.name;
+        let why = format!("its connection, which broke: {}", policy::judge(fault).into_problem());
+        if self.reporter.copy_waits(table, Some(&why)) {
+            tracing::warn!(%system, %table, why, "the copying connection broke; trying again");
+        } else {
+            tracing::debug!(%system, %table, why, "the copying connection broke again");
+        }
+    }
+
     /// Copies until the stream is gone, or the connection.
-    async fn serve(&mut self) -> Result<(), Fault> {
+    async fn serve(&mut self) -> Result<(), Broken> {
         let mut record = self.next().await;
-        let mut connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
+        let mut connection = self.connect(&record.table).await?;
         loop {
             let table = record.table.clone();
             let copied = match self.copy(&mut connection, record).await {
@@ -184,18 +201,23 @@ impl Worker {
                     if self.reporter.copy_waits(&table, Some(&why)) {
                         tracing::warn!(system = %self.system.name, %table, why, "the copy of a table waits");
                     }
-                    self.put_off.put_off(table, Instant::now());
+                    self.put_off.put_off(table.clone(), Instant::now());
                     // Whatever was under way is over: for the stream, and with its connection for the server.
                     if self.knocker.send(Request::Release).await.is_err() {
                         return Ok(());
                     }
-                    connection = Connection::open(&self.system.endpoint, Purpose::Queries).await?;
+                    connection = self.connect(&table).await?;
                 }
-                Err(Trouble::Connection(fault)) => return Err(fault),
+                Err(Trouble::Connection(fault)) => return Err(Broken { table, fault }),
                 Err(Trouble::Gone | Trouble::Unreadable(_)) => return Ok(()),
             }
             record = self.next().await;
         }
+    }
+
+    async fn connect(&self, table: &TableName) -> Result<Connection, Broken> {
+        let broken = |fault| Broken { table: table.clone(), fault };
+        Connection::open(&self.system.endpoint, Purpose::Queries).await.map_err(broken)
     }
 
     /// The next copy to work on: one that runs before one that is only wanted. Waits for one.

@@ -5,6 +5,7 @@ use super::copy::{copied, request};
 use super::*;
 use crate::model::code;
 use crate::model::name::TableName;
+use crate::model::problem::Problem;
 use crate::source::status::{SourceStatus, State};
 use tokio::time::{sleep, timeout};
 
@@ -118,6 +119,32 @@ async fn a_source_that_stops_in_the_middle_of_a_chunk_leaves_no_query_behind() {
         }
     };
     timeout(Duration::from_secs(25), none).await.expect("it is cancelled");
+    attached.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_beside_the_stream_is_in_the_status_until_it_is_well() {
+    let server = TestServer::start("");
+    server
+        .sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE ROLE reader SUPERUSER LOGIN")
+        .await;
+    let mut attached = Attached::to(change(server.system(), |endpoint| endpoint.user = "reader".to_owned())).await;
+    server.sql("ALTER ROLE reader NOLOGIN").await;
+    server
+        .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader' AND backend_type = 'client backend'")
+        .await;
+    request(&attached, "t").await;
+    let table = TableName::new("public", "t");
+    let is_refused = |problem: &Problem| problem.code == code::AUTHENTICATION_FAILED;
+    let told = |status: &SourceStatus| {
+        status.blind.as_ref().is_some_and(is_refused) && status.copies_wait.contains_key(&table)
+    };
+    let status = attached.until(told).await;
+    assert!(streams(&status), "{status:?}");
+    assert!(status.copies_wait[&table].contains("TW-SRC-"), "{:?}", status.copies_wait);
+    server.sql("ALTER ROLE reader LOGIN").await;
+    copied(&attached, "t").await;
+    attached.until(|status| status.blind.is_none() && status.copies_wait.is_empty()).await;
     attached.end().await;
 }
 
