@@ -26,7 +26,7 @@ const ROWS: &str = "SELECT GREATEST(c.reltuples, 0)::int8, \
       SELECT SUM(GREATEST(p.reltuples, 0))::int8 FROM tree JOIN pg_catalog.pg_class p ON p.oid = tree.oid \
       WHERE p.relkind = 'r') FROM pg_catalog.pg_class c WHERE c.oid = ";
 
-/// The transactions that hold a writer's lock on the table or a partition of it.
+/// The transactions that hold a writer's lock on the table or a partition of it. (`pg_partition_tree` would wait for a lock.)
 ///
 /// # Errors
 /// Those of the connection.
@@ -35,10 +35,11 @@ pub async fn writers(connection: &mut Connection, table: &TableName) -> Result<B
         "SELECT l.virtualtransaction FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.granted \
          AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') \
          AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
-         AND l.relation IN (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = {0} AND c.relname = {1} \
-             UNION ALL SELECT t.relid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             CROSS JOIN LATERAL pg_catalog.pg_partition_tree(c.oid) t WHERE n.nspname = {0} AND c.relname = {1})",
+         AND l.relation IN (WITH RECURSIVE tree(oid) AS ( \
+                 SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = {} AND c.relname = {} \
+             UNION ALL SELECT h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.oid \
+                 JOIN pg_catalog.pg_class p ON p.oid = h.inhrelid AND p.relispartition) SELECT oid FROM tree)",
         literal(&table.schema),
         literal(&table.table)
     );

@@ -6,6 +6,7 @@ mod history;
 mod copy_order;
 mod identity;
 mod journaled;
+mod locked;
 mod login;
 mod preflight;
 mod publication;
