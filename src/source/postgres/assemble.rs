@@ -3,6 +3,7 @@
 //! The hot path: no await and no allocation for a row. It never asks anybody; what it cannot know (a relation) it hands
 //! back. Surprise: `Relation` messages come again after every change of a table, also in the middle of a transaction.
 
+use super::copy::Watch;
 use super::encode::{CellError, ChunkEncoder, TablePlan};
 use super::fault::Fault;
 use crate::decode::postgres::message::{Cell, Message, Old, Relation, Tuple};
@@ -28,6 +29,8 @@ pub struct Assembly {
     types: TypeNames,
     open: Option<Open>,
     chunk: ChunkEncoder,
+    /// Of a copy that is read beside the stream.
+    watch: Option<Watch>,
 }
 
 /// What a relation's rows are to us.
@@ -92,6 +95,7 @@ impl Assembly {
             types: TypeNames::default(),
             open: None,
             chunk: ChunkEncoder::default(),
+            watch: None,
         }
     }
 
@@ -145,6 +149,17 @@ impl Assembly {
         }
     }
 
+    /// From here on, in the place of the watch before.
+    pub fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    fn rewrites(&self, relation: u32) {
+        if let Some(watch) = &self.watch {
+            watch.saw(relation);
+        }
+    }
+
     /// # Errors
     /// [`Fault::Message`] and [`Fault::Protocol`] for what cannot be, [`Fault::Table`] for a value that is not its type's: its
     /// table's rows are passed over from there on.
@@ -177,16 +192,19 @@ impl Assembly {
                 self.change(relation, |chunk, plan, ordinal| Ok(chunk.insert(plan, ordinal, new)?))?;
             }
             Message::Update { relation, old, new } => {
+                self.rewrites(relation);
                 self.change(relation, |chunk, plan, ordinal| Ok(chunk.update(plan, ordinal, old, new)?))?;
                 if let Old::Key(_) = old {
                     self.moved(relation, old, new)?;
                 }
             }
             Message::Delete { relation, old } => {
+                self.rewrites(relation);
                 self.change(relation, |chunk, plan, ordinal| Ok(chunk.delete(plan, ordinal, old)?))?;
             }
             Message::Truncate { relations, cascade, restart_identity } => {
                 for relation in relations {
+                    self.rewrites(relation);
                     self.change(relation, |chunk, plan, ordinal| {
                         chunk.truncate(plan, ordinal, cascade, restart_identity);
                         Ok(())

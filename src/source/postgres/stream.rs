@@ -202,6 +202,7 @@ impl Stream<'_> {
                     self.intake.commit(self.copy_step(progress, schema, changes)).await?;
                     unfinished = false;
                 }
+                Some(Request::Watch(watch)) => self.assembly.watch(watch),
                 Some(Request::Settle(settled)) => {
                     // Nothing is open, so nothing is forgotten.
                     self.intake.abandon().await?;

@@ -8,6 +8,7 @@
 //! The stream owns the way into the journal, so all of a source's transactions have one order. It never waits for the
 //! copier but at a place that the copier asked for, and keepalives are answered meanwhile by `feedback`.
 
+use super::beside::Watch;
 use super::snapshot::Snapshot;
 use crate::journal::CopyProgress;
 use crate::model::position::Lsn;
@@ -24,6 +25,8 @@ pub enum Request {
     Describe(TableShape, oneshot::Sender<Arc<TableSchema>>),
     /// A serialised `tailwater.v1.Changes`.
     Chunk(Bytes),
+    /// In the place of the one before.
+    Watch(Watch),
     /// Answered once everything that was committed so far is durable. Not between a chunk and its commit.
     Settle(oneshot::Sender<()>),
     /// Completes a step of the copy with the chunks before it.

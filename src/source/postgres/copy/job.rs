@@ -3,30 +3,21 @@
 use super::chunk::Chunk;
 use super::gate::{Held, Request};
 use super::stand::{Need, Standing};
-use super::{EarlyWriters, LOOK_AGAIN, Trouble, Worker, table};
+use super::{Trouble, Worker};
 use crate::journal::{CopyProgress, CopyRecord, CopyState};
 use crate::model::copy::{CopyPhase, CopyStep};
 use crate::model::name::TableName;
-use crate::model::schema::{Identity, TableSchema};
+use crate::model::schema::TableSchema;
 use crate::source::postgres::simple_query::Connection;
-use crate::source::postgres::{ServerTable, catalogue, publication};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 const FIRST_ROWS: u64 = 2_000;
 /// Moved rows that one statement asks for.
 const KEYS_AT_ONCE: usize = 500;
 
-const NOT_PUBLISHED: &str = "its publication, which does not carry the table";
-const EARLY_WRITERS: &str = "transactions that wrote to the table before the copy: see pg_locks and pg_stat_activity";
-/// How long one table's early writers may keep others from being copied.
-const WRITERS_MAX: Duration = Duration::from_secs(5);
-const FOLLOWERS: &str = "the slowest target to come nearer: the copy would outrun `retention.size`";
-
 impl Worker {
     pub(super) async fn copy(&mut self, connection: &mut Connection, mut record: CopyRecord) -> Result<(), Trouble> {
-        let (mut rows_max, mut need) = (FIRST_ROWS, Need::Near);
+        let (mut rows_max, mut need, mut beside) = (FIRST_ROWS, Need::Near, true);
         // The table that may be begun with; one under way was looked at when it began.
         let mut fit = record.relation.clone();
         if record.last_key.is_empty() {
@@ -35,18 +26,27 @@ impl Worker {
         loop {
             self.wait_for_followers(&record.table).await;
             let standing = self.stand(connection, &record.table, need).await?;
-            if standing.locked.relation != fit {
+            if standing.locked.relation() != fit {
                 // Another table took the name meanwhile.
-                self.knocker.send(Request::Release).await?;
-                connection.query("COMMIT").await?;
+                self.let_go(connection).await?;
                 fit = self.fit_to_begin(connection, &record.table).await?;
                 continue;
             }
             if self.starts_over(&record, &standing) {
                 record = self.begin(record, &standing).await?;
             }
-            let chunk = self.read(connection, &standing, &mut record, rows_max).await?;
-            let is_last = standing.locked.order.is_empty() || chunk.rows < rows_max;
+            let is_whole = standing.locked.order.is_empty();
+            let chunk = if is_whole && beside {
+                self.read_beside(connection, &standing, &mut record).await?
+            } else {
+                Some(self.read(connection, &standing, &mut record, rows_max).await?)
+            };
+            let Some(chunk) = chunk else {
+                beside = false;
+                self.let_go(connection).await?;
+                continue;
+            };
+            let is_last = is_whole || chunk.rows < rows_max;
             // Else a row may still be on its way from ahead to behind, and what it does not say is not noted yet.
             let ends = is_last && standing.held == Held::Exactly;
             if ends {
@@ -58,8 +58,7 @@ impl Worker {
             if ends && !anew {
                 self.end(&mut record, &standing).await?;
             }
-            self.knocker.send(Request::Release).await?;
-            connection.query("COMMIT").await?;
+            self.let_go(connection).await?;
             if anew {
                 record.schema = None;
                 (rows_max, need) = (FIRST_ROWS, Need::Near);
@@ -73,53 +72,11 @@ impl Worker {
         }
     }
 
-    /// Waits until a copy of the table can begin; gives which table has the name now. A copy of what the stream does not bring
-    /// would be stale from its end on.
-    async fn fit_to_begin(&mut self, connection: &mut Connection, table: &TableName) -> Result<String, Trouble> {
-        let found = catalogue::read_one(connection, &self.system, table).await?;
-        let Some(found) = found.filter(publication::carries) else {
-            return Err(Trouble::Table(NOT_PUBLISHED.to_owned()));
-        };
-        if let Some(problem) = &found.unfit {
-            return Err(Trouble::Table(format!("the table is halted: {problem}")));
-        }
-        self.outlive_writers(connection, &found).await?;
-        if found.identity() == Identity::Nothing
-            && let Some(found) = catalogue::read_one(connection, &self.system, table).await?
-        {
-            self.kept.copy_begins(&found).await?;
-        }
-        Ok(found.relation().to_string())
-    }
-
-    /// Who wrote to the table before it joined the publication is not in the stream, even if it commits later: a copy has to
-    /// begin behind all of those. Whoever holds a writer's lock now is waited for; whoever takes one later is in the stream.
-    /// Who takes long lets other tables go first.
-    async fn outlive_writers(&mut self, connection: &mut Connection, found: &ServerTable) -> Result<(), Trouble> {
-        let table = &found.name;
-        let writers = table::writers(connection, table).await?;
-        let joined = (found.relation(), found.entry.carriers.clone());
-        let known = self.early.remove(table).filter(|known| known.joined == joined);
-        let early = known.unwrap_or(EarlyWriters { joined, transactions: writers });
-        let deadline = Instant::now() + WRITERS_MAX;
-        while !early.transactions.is_disjoint(&table::writers(connection, table).await?) {
-            if Instant::now() > deadline {
-                self.early.insert(table.clone(), early);
-                return Err(Trouble::Table(EARLY_WRITERS.to_owned()));
-            }
-            sleep(LOOK_AGAIN).await;
-        }
+    /// The stream goes on, and the table is free.
+    async fn let_go(&self, connection: &mut Connection) -> Result<(), Trouble> {
+        self.knocker.send(Request::Release).await?;
+        connection.query("COMMIT").await?;
         Ok(())
-    }
-
-    /// A copy must not outrun those who are to apply it, or retention takes what they have not read.
-    async fn wait_for_followers(&self, table: &TableName) {
-        let near = async {
-            while self.journal.copies_must_wait() {
-                sleep(LOOK_AGAIN).await;
-            }
-        };
-        self.told(table, FOLLOWERS, near).await;
     }
 
     /// Whether what was read so far is of no use: nothing was or counts any more, the key or its order is another, or there is
@@ -130,7 +87,7 @@ impl Worker {
             return true;
         }
         let began_with = record.schema.and_then(|id| self.journal.schema(id));
-        record.relation != standing.locked.relation
+        record.relation != standing.locked.relation()
             || began_with.is_none_or(|schema| key_shape(&schema) != key_shape(&standing.schema))
     }
 
@@ -138,7 +95,7 @@ impl Worker {
         let copy = if record.state == CopyState::Running { record.copy + 1 } else { record.copy };
         let rows_estimate = standing.locked.rows_estimate;
         let schema = Some(standing.schema.id);
-        let relation = standing.locked.relation.clone();
+        let relation = standing.locked.relation();
         let is_another = !record.relation.is_empty() && record.relation != relation;
         let begun = CopyRecord {
             anew: is_another || self.is_asked_anew(&record),
@@ -237,7 +194,7 @@ impl Worker {
     }
 
     /// Completes a step that brought rows.
-    async fn rows(
+    pub(super) async fn rows(
         &mut self,
         record: &mut CopyRecord,
         standing: &Standing,

@@ -15,10 +15,14 @@
 //! transactions that committed with it, and applying those after it leads to the same rows. Where it would not (a table
 //! without key, a shape that the journal does not know yet, the last chunk), the place is that of a slot (`pair`).
 //!
+//! Where the rows have no order to read them in, they are one piece, and the stream is not held for so long: `beside`.
+//!
 //! A row that moves by its key from ahead of the copy to behind it comes through the stream, without the columns that
 //! PostgreSQL leaves out as unchanged. The journal notes such keys (`MovedRow`), and the copy reads them again.
 
+mod beside;
 mod chunk;
+mod fit;
 mod gate;
 mod job;
 mod order;
@@ -28,6 +32,7 @@ mod snapshot;
 mod stand;
 mod table;
 
+pub use beside::Watch;
 pub use gate::{Gate, Request, Standing};
 
 use super::fault::Fault;

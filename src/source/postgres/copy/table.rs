@@ -12,8 +12,7 @@ use std::collections::BTreeSet;
 /// Locked against changes of its shape for as long as the transaction lives.
 pub struct Locked {
     pub shape: TableShape,
-    /// As [`crate::journal::CopyRecord::relation`]: its oid.
-    pub relation: String,
+    pub oid: u32,
     /// Empty: they are read in one piece.
     pub order: KeyOrder,
     partitioned: bool,
@@ -73,11 +72,16 @@ pub async fn look(
     let row = rows.first().ok_or(Fault::Protocol("an empty answer"))?;
     let rows_estimate = row.parse(usize::from(found.partitioned))?.unwrap_or_default();
     let order = order::read(connection, found.relation(), &found.key).await?;
-    let (relation, partitioned) = (found.relation().to_string(), found.partitioned);
-    Ok(Some(Locked { shape: found.shape, relation, order, partitioned, rows_estimate }))
+    let (oid, partitioned) = (found.relation(), found.partitioned);
+    Ok(Some(Locked { shape: found.shape, oid, order, partitioned, rows_estimate }))
 }
 
 impl Locked {
+    /// As [`crate::journal::CopyRecord::relation`].
+    pub fn relation(&self) -> String {
+        self.oid.to_string()
+    }
+
     /// Where the rows behind `last_key` are: first those of the first range.
     pub fn ranges_after(&self, last_key: &[String]) -> Vec<String> {
         let ranges = self.order.ranges_after(last_key);
@@ -93,7 +97,8 @@ impl Locked {
         format!("{rows} WHERE {range} ORDER BY {} LIMIT {rows_max}", self.order.to_sql())
     }
 
-    fn rows(&self) -> String {
+    /// All of them.
+    pub fn rows(&self) -> String {
         let columns = list(self.shape.columns.iter().map(|column| identifier(&column.name)));
         // A table's own rows without those of its children, which are captured under their own names.
         let only = if self.partitioned { "" } else { "ONLY " };

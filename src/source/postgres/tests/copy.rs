@@ -412,6 +412,63 @@ async fn of_a_table_without_a_key_every_row_is_there_exactly_once_whatever_the_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_stream_goes_on_beside_the_copy_of_a_large_table_without_a_key() {
+    let server = TestServer::start("");
+    server
+        .sql(
+            "CREATE TABLE bare (n int, b text); INSERT INTO bare SELECT n % 50, 'old' FROM generate_series(1, 2000000) n; \
+             CREATE TABLE t (id int PRIMARY KEY)",
+        )
+        .await;
+    let mut attached = Attached::to(server.system()).await;
+    request(&attached, "bare").await;
+    until_copy(&attached, "bare", |record| record.state == CopyState::Running).await;
+    for id in 1..4 {
+        server.sql(&format!("INSERT INTO t VALUES ({id}); INSERT INTO bare VALUES ({id}, 'new')")).await;
+        level(&mut attached, &server).await;
+    }
+    assert_eq!(attached.journal.copies()[0].state, CopyState::Running, "they did not wait for its end");
+    assert_eq!(copied(&attached, "bare").await.rows, 2_000_000);
+    let bag = bag(&attached, "bare").await;
+    assert_eq!(bag.values().sum::<usize>(), 2_000_003);
+    assert_eq!(bag.len(), 53);
+    attached.end().await;
+}
+
+/// Nothing else tells its rows apart, so whoever applies an update has to have them.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_a_key_that_change_while_they_are_read_beside_the_stream_are_read_again() {
+    let server = TestServer::start("");
+    server
+        .sql(
+            "CREATE TABLE bare (n int, b text); ALTER TABLE bare REPLICA IDENTITY FULL; \
+             INSERT INTO bare SELECT n, 'old' FROM generate_series(1, 500000) n",
+        )
+        .await;
+    let mut attached = Attached::to(server.system()).await;
+    request(&attached, "bare").await;
+    until_copy(&attached, "bare", |record| record.state == CopyState::Running).await;
+    server.sql("UPDATE bare SET b = 'new' WHERE n = 500000; DELETE FROM bare WHERE n = 499999").await;
+    let done = copied(&attached, "bare").await;
+    level(&mut attached, &server).await;
+    assert_eq!((done.copy, done.rows), (2, 499_999));
+    let mut rows = BTreeMap::<String, i64>::new();
+    for event in events(&attached, "bare").await {
+        match event {
+            Event::Step { phase: CopyPhase::Begin, .. } => rows.clear(),
+            Event::Change(change) => {
+                let after = change.after.map(|row| serde_json::to_string(&row).expect("JSON"));
+                after.into_iter().for_each(|row| *rows.entry(row).or_default() += 1);
+            }
+            Event::Step { .. } => {}
+        }
+    }
+    assert_eq!((rows.len(), rows.values().sum::<i64>()), (499_999, 499_999));
+    assert_eq!(rows.get(r#"{"n":500000,"b":"new"}"#), Some(&1));
+    attached.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_move_without_their_large_columns_keep_them_through_a_crash() {
     let server = TestServer::start("");
     server.sql(KEYED).await;

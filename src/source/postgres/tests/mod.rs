@@ -2,8 +2,8 @@
 
 mod attached;
 mod copy;
-mod history;
 mod copy_order;
+mod history;
 mod identity;
 mod journaled;
 mod locked;
