@@ -118,7 +118,12 @@ pub const MYSQL: &[ServerType] = &[
     into("blob", Scalar::Bytes, Target::Is("bytea"), ""),
     into("mediumblob", Scalar::Bytes, Target::Is("bytea"), ""),
     into("longblob", Scalar::Bytes, Target::Is("bytea"), ""),
-    into("vector", Scalar::Bytes, Target::Is("bytea"), "as the server stores it: floats of 4 bytes, little-endian"),
+    into(
+        "vector",
+        Scalar::Bytes,
+        Target::Is("bytea"),
+        "as the server stores it: floats of 4 bytes, little-endian; MariaDB's are declared as `varbinary`",
+    ),
     into("geometry", Scalar::Bytes, Target::Is("bytea"), GEOMETRY),
     into("point", Scalar::Bytes, Target::Is("bytea"), GEOMETRY),
     into("linestring", Scalar::Bytes, Target::Is("bytea"), GEOMETRY),

@@ -15,6 +15,7 @@ mod many_tables;
 mod mysql;
 mod mysql_attach;
 mod mysql_target;
+mod one_form_mysql;
 mod power_cut;
 mod python_client;
 mod random_values;

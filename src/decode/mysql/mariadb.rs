@@ -40,6 +40,13 @@ fn gtid(header: &Header, reader: &mut Reader<'_>) -> Result<GtidEvent, Malformed
     Ok(GtidEvent { gtid: Some(gtid), commit_time: None, standalone: flags & STANDALONE != 0 })
 }
 
+/// Whether it is named like the column that the server adds for a UNIQUE key of any length, which its catalogue does not have. A
+/// table may have a column of its own with such a name.
+pub fn may_be_hidden(column: &str) -> bool {
+    let number = column.strip_prefix("DB_ROW_HASH_");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// A type that the log cannot tell from BINARY(n); only the server's catalogue can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disguised {
@@ -120,6 +127,12 @@ mod tests {
         assert!(event.standalone);
         body[12] = 4;
         assert!(matches!(Event::parse(&header, &body), Ok(Event::Gtid(event)) if !event.standalone));
+    }
+
+    #[test]
+    fn a_hidden_column_is_known_by_its_name() {
+        let found = ["DB_ROW_HASH_1", "DB_ROW_HASH_12", "DB_ROW_HASH_", "DB_ROW_HASH_1a", "hash"].map(may_be_hidden);
+        assert_eq!(found, [true, true, false, false, false]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::charset::Charset;
 use super::column::Storage;
 use super::mariadb::Disguised;
-use super::table_map::{Column, TableMap};
+use super::table_map::{Column, Dialect, TableMap};
 use crate::model::name::TableName;
 use crate::model::schema::{ColumnShape, Identity, TableShape};
 use crate::model::types;
@@ -185,12 +185,31 @@ fn with_digits(name: &str, digits: u8) -> String {
     if digits == 0 { name.to_owned() } else { format!("{name}({digits})") }
 }
 
+/// As the catalogue prints labels, whatever the `sql_mode`: some characters escaped, and those beyond the basic plane lost, as it
+/// is in three-byte UTF-8.
 fn quoted(labels: &[String]) -> String {
-    labels.iter().map(|label| format!("'{}'", label.replace('\'', "''"))).collect::<Vec<_>>().join(",")
+    let mut list = String::new();
+    for (at, label) in labels.iter().enumerate() {
+        list.push_str(if at == 0 { "'" } else { ",'" });
+        for character in label.chars() {
+            match character {
+                '\\' => list.push_str("\\\\"),
+                '\0' => list.push_str("\\0"),
+                '\n' => list.push_str("\\n"),
+                '\r' => list.push_str("\\r"),
+                '\'' => list.push_str("''"),
+                '\u{10000}'.. => list.push('?'),
+                character => list.push(character),
+            }
+        }
+        list.push('\'');
+    }
+    list
 }
 
-/// `COLUMN_TYPE` of information_schema without what the log does not tell: display widths, ZEROFILL, the old forms of FLOAT.
-pub fn declared_in_catalogue(data_type: &str, column_type: &str) -> String {
+/// `COLUMN_TYPE` of information_schema without what the log does not tell: display widths, ZEROFILL, the old forms of FLOAT,
+/// and that MariaDB's vectors are more than bytes.
+pub fn declared_in_catalogue(dialect: Dialect, data_type: &str, column_type: &str) -> String {
     let unsigned = if column_type.contains(" unsigned") { " unsigned" } else { "" };
     match data_type {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "float" | "double" => {
@@ -203,13 +222,17 @@ pub fn declared_in_catalogue(data_type: &str, column_type: &str) -> String {
         "year" => "year".to_owned(),
         // MariaDB's name, and MySQL's before 8.0.
         "geometrycollection" => "geomcollection".to_owned(),
+        "vector" if dialect == Dialect::Mariadb => {
+            let dimensions = column_type.trim_matches(|character: char| !character.is_ascii_digit());
+            let bytes = dimensions.parse::<u32>().ok().and_then(|dimensions| dimensions.checked_mul(4));
+            bytes.map_or_else(|| column_type.to_owned(), |bytes| format!("varbinary({bytes})"))
+        }
         _ => column_type.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::table_map::Dialect;
     use super::super::table_map::tests::example;
     use super::*;
     use crate::model::value_type::Scalar;
@@ -237,9 +260,20 @@ mod tests {
                 ("tinyint", scalar(Scalar::Int32), false),
             ]
         );
-        assert_eq!(declared_in_catalogue("int", "int(10) unsigned"), "int unsigned");
-        assert_eq!(declared_in_catalogue("decimal", "decimal(12,2) unsigned zerofill"), "decimal(12,2) unsigned");
-        assert_eq!(declared_in_catalogue("enum", "enum('a','b')"), "enum('a','b')");
+        assert_eq!(declared_in_catalogue(Dialect::Mysql, "int", "int(10) unsigned"), "int unsigned");
+        assert_eq!(
+            declared_in_catalogue(Dialect::Mysql, "decimal", "decimal(12,2) unsigned zerofill"),
+            "decimal(12,2) unsigned"
+        );
+        assert_eq!(declared_in_catalogue(Dialect::Mysql, "enum", "enum('a','b')"), "enum('a','b')");
+    }
+
+    #[test]
+    fn labels_and_vectors_are_declared_as_the_catalogue_declares_them() {
+        let labels = ["it's", "c:\\x", "\"", "\n\r\t\0", "😀", ""].map(str::to_owned);
+        assert_eq!(quoted(&labels), r#"'it''s','c:\\x','"','\n\r	\0','?',''"#);
+        let vector = |dialect| declared_in_catalogue(dialect, "vector", "vector(3)");
+        assert_eq!([vector(Dialect::Mysql), vector(Dialect::Mariadb)], ["vector(3)", "varbinary(12)"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::model::name::SystemName;
 use crate::model::position::LogPlace;
 use crate::source::mysql::{Connection, Fault, chain, written_to};
 use futures_util::StreamExt;
-use mysql_async::consts::ColumnType;
+use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinaryProtocol, Column, ResultSetStream, Row, Statement, Value};
 use std::io::Write as _;
@@ -130,6 +130,9 @@ impl Form {
     fn of(column: &Column) -> Self {
         const BINARY: u16 = 63;
         use ColumnType::*;
+        if column.flags().intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) {
+            return Self::Text;
+        }
         match column.column_type() {
             MYSQL_TYPE_TINY | MYSQL_TYPE_SHORT | MYSQL_TYPE_INT24 | MYSQL_TYPE_LONG | MYSQL_TYPE_LONGLONG
             | MYSQL_TYPE_YEAR => Self::Integer,

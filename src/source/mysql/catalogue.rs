@@ -11,6 +11,7 @@ use crate::config::Flavour;
 use crate::decode::mysql::charset::Charset;
 use crate::decode::mysql::mariadb::Disguised;
 use crate::decode::mysql::multibyte::Multibyte;
+use crate::decode::mysql::table_map::Dialect;
 use crate::decode::mysql::types::{self, Charsets};
 use crate::model::code;
 use crate::model::name::TableName;
@@ -73,7 +74,8 @@ pub async fn describe_all<'a>(
     for condition in questions::conditions(tables) {
         let sql = format!(
             "SELECT table_schema, table_name, column_name, data_type, column_type, character_set_name, \
-             COALESCE(generation_expression, '') <> '', {OMITS_GENERATED} FROM information_schema.columns \
+             COALESCE(generation_expression, '') <> '', {OMITS_GENERATED}, @@version LIKE '%MariaDB%' \
+             FROM information_schema.columns \
              WHERE {condition} ORDER BY table_schema, table_name, ordinal_position"
         );
         for row in connection.rows(&sql).await? {
@@ -84,9 +86,10 @@ pub async fn describe_all<'a>(
                 continue;
             }
             let (data_type, column_type) = (row.some(3)?, row.some(4)?);
+            let dialect = if row.number(8)? == 0 { Dialect::Mysql } else { Dialect::Mariadb };
             table.columns.push(DescribedColumn {
                 name: row.some(2)?.to_owned(),
-                declared: types::declared_in_catalogue(data_type, column_type),
+                declared: types::declared_in_catalogue(dialect, data_type, column_type),
                 charset: row.text(5).map(str::to_owned),
                 disguised: Disguised::by_name(data_type),
                 generated,

@@ -24,7 +24,7 @@ const SETTINGS: &str = "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quo
      net_write_timeout = 28800, net_read_timeout = 28800, autocommit = 1, completion_type = 0, sql_select_limit = 18446744073709551615, \
      sql_big_selects = 1, sql_safe_updates = 0 \
      /*M!100300 , max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0 */ \
-     /*!50708 , max_execution_time = 0 */";
+     /*!50708 , max_execution_time = 0 */ /*!80030 , show_gipk_in_create_table_and_information_schema = 1 */";
 
 /// `host:port`, or the socket's path.
 pub fn address(endpoint: &MysqlEndpoint) -> String {

@@ -10,7 +10,7 @@ use super::encode::TablePlan;
 use super::fault::Fault;
 use super::stream::Stream;
 use crate::config::Flavour;
-use crate::decode::mysql::mariadb::Disguised;
+use crate::decode::mysql::mariadb::{self, Disguised};
 use crate::decode::mysql::table_map::{Column, TableMap};
 use crate::decode::mysql::types::{self, Charsets};
 use crate::model::code;
@@ -88,16 +88,17 @@ impl Stream<'_> {
         Ok(found.is_none_or(|table| table.unfit.is_none()))
     }
 
-    /// The columns that every image has, each with its place, and what of them is not what the log makes it look like:
-    /// MariaDB's UUIDs and addresses. The catalogue is asked only where one could be, or where generated columns are left out of
-    /// images. What the catalogue no longer has is what the journal last knew it to be.
+    /// The columns that every image has, each with its place, but for those that MariaDB adds of its own, and what of them is not
+    /// what the log makes it look like: MariaDB's UUIDs and addresses. The catalogue is asked only where one could be, or where
+    /// generated columns are left out of images. What the catalogue no longer has is what the journal last knew it to be.
     async fn logged<'a>(
         &self,
         name: &TableName,
         map: &'a TableMap,
     ) -> Result<Vec<(usize, &'a Column, Option<Disguised>)>, Fault> {
         let columns = map.columns.iter().enumerate();
-        let asks = self.omits_generated || map.columns.iter().any(types::may_be_disguised);
+        let is_doubtful = |column: &Column| types::may_be_disguised(column) || mariadb::may_be_hidden(&column.name);
+        let asks = self.omits_generated || map.columns.iter().any(is_doubtful);
         if !asks || self.system.flavour == Flavour::Mysql {
             return Ok(columns.map(|(place, column)| (place, column, None)).collect());
         }
@@ -105,7 +106,9 @@ impl Stream<'_> {
         let known = self.schema(name);
         let journaled = |column: &str| known.as_ref()?.columns.iter().find(|known| *known.shape.name == *column);
         let is_logged = |column: &Column| match (&described, &known) {
+            (Some(described), _) if mariadb::may_be_hidden(&column.name) => described.column(&column.name).is_some(),
             (Some(described), _) => !described.unlogged.contains(&column.name),
+            (None, _) if mariadb::may_be_hidden(&column.name) => journaled(&column.name).is_some(),
             (None, Some(_)) if self.omits_generated => journaled(&column.name).is_some(),
             (None, _) => true,
         };

@@ -2,6 +2,7 @@
 
 use super::postgres::{Column, is_keyed_by};
 use super::{Layout, Walk, gone, places};
+use crate::decode::mysql::table_map::Dialect;
 use crate::decode::mysql::types::{declared_in_catalogue, value_type};
 use crate::deliver::verify::listed::SourceTable;
 use crate::deliver::verify::mysql::Reader;
@@ -30,7 +31,8 @@ impl Compared {
         let mut compared = Self::default();
         let columns = format!(
             "SELECT column_name, data_type, column_type, \
-             COALESCE(generation_expression, '') <> '' AND {OMITS_GENERATED} FROM information_schema.columns \
+             COALESCE(generation_expression, '') <> '' AND {OMITS_GENERATED}, @@version LIKE '%MariaDB%' \
+             FROM information_schema.columns \
              WHERE table_schema = {schema} AND table_name = {name} ORDER BY ordinal_position"
         );
         for row in connection.rows(&columns).await? {
@@ -38,7 +40,8 @@ impl Compared {
                 compared.generated.push(row.some(0)?.to_owned());
                 continue;
             }
-            let declared = declared_in_catalogue(row.some(1)?, row.some(2)?);
+            let dialect = if row.number(4)? == 0 { Dialect::Mysql } else { Dialect::Mariadb };
+            let declared = declared_in_catalogue(dialect, row.some(1)?, row.some(2)?);
             compared.columns.push((row.some(0)?.to_owned(), declared));
         }
         let key = format!(
