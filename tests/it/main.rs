@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod differential;
 mod entities;
+mod filtered_mysql;
 mod harness;
 mod judge;
 mod layering;

@@ -107,9 +107,9 @@ codes! {
     }
     REPLICA_NOT_LOGGED = "TW-MYS-018" {
         what: "the server is a replica that does not log what it applies",
-        why: "With log_replica_updates (MariaDB: log_slave_updates) off, what comes from its primary is not in its own log.",
-        evidence: "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_replica_updates', 'log_slave_updates');",
-        next: "Set it to ON in the server's configuration file and restart the server; or read from the primary.",
+        why: "With log_replica_updates (MariaDB: log_slave_updates) off, what comes from its primary is not in its own log. None of its tables is captured.",
+        evidence: "SELECT @@global.log_replica_updates; or SELECT @@global.log_slave_updates; and SHOW REPLICA STATUS; or SHOW ALL SLAVES STATUS;",
+        next: "Set it to ON in the server's configuration file and restart the server; or read from the primary; or, where the server is no replica any more, RESET REPLICA ALL. The tables are then copied by themselves.",
     }
     FLAVOUR_WRONG = "TW-MYS-019" {
         what: "the server is not of the configured kind",
@@ -134,5 +134,11 @@ codes! {
         why: "On MariaDB, on MySQL before 9.6 and with innodb_native_foreign_keys = ON, rows that ON DELETE or ON UPDATE with CASCADE, SET NULL or SET DEFAULT changes in the child table are changed inside the storage engine, without an event. The table is not captured; the others are.",
         evidence: "SELECT constraint_schema, table_name, constraint_name, delete_rule, update_rule FROM information_schema.referential_constraints;",
         next: "Make the foreign key RESTRICT or NO ACTION and have the application change the children, use MySQL 9.6 or newer, or exclude the table; it is then copied by itself.",
+    }
+    DATABASE_UNLOGGED = "TW-MYS-024" {
+        what: "the server leaves the database of a captured table out of its log",
+        why: "binlog_do_db or binlog_ignore_db keeps its changes out of the binary log, so nobody can see them. The table is not captured; the others are. For these too a statement is not logged where the default database of its session is left out.",
+        evidence: "SHOW BINARY LOG STATUS; or, on MariaDB and on MySQL before 8.2, SHOW MASTER STATUS;",
+        next: "Take the option out of the server's configuration file and restart the server, or exclude the table. It is then copied by itself.",
     }
 }

@@ -130,6 +130,15 @@ pub async fn executed(connection: &mut Connection, flavour: Flavour) -> Result<G
 /// # Errors
 /// Those of the connection.
 pub async fn written_to(connection: &mut Connection, flavour: Flavour) -> Result<LogPlace, Fault> {
+    let Some(row) = log_status(connection, flavour).await? else { return Ok(LogPlace::default()) };
+    Ok(LogPlace { file: row.some(0)?.into(), offset: row.number(1)? })
+}
+
+/// File, offset, and the databases that are logged and that are not. Without a log there is none.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn log_status(connection: &mut Connection, flavour: Flavour) -> Result<Option<TextRow>, Fault> {
     const BEFORE_MYSQL_8_2: &str = "SHOW MASTER STATUS";
     let rows = match flavour {
         Flavour::Mysql => match connection.rows("SHOW BINARY LOG STATUS").await {
@@ -139,9 +148,7 @@ pub async fn written_to(connection: &mut Connection, flavour: Flavour) -> Result
         },
         Flavour::Mariadb => connection.rows(BEFORE_MYSQL_8_2).await?,
     };
-    // Without a log there is no row.
-    let Some(row) = rows.first() else { return Ok(LogPlace::default()) };
-    Ok(LogPlace { file: row.some(0)?.into(), offset: row.number(1)? })
+    Ok(rows.into_iter().next())
 }
 
 impl Settings {

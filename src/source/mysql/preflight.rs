@@ -8,7 +8,7 @@ use super::connection::{Connection, identifier};
 use super::fault::Fault;
 use super::identity::{self, Server};
 use super::policy::{self, Verdict};
-use super::tables::{self, Definitions, Kind, ServerTable};
+use super::tables::{self, Definitions, Kind, Logging, ServerTable};
 use crate::config::{Flavour, MysqlSystem};
 use crate::model::code::{self, Code};
 use crate::model::finding::Finding;
@@ -47,7 +47,7 @@ impl Look<'_> {
         self.at_fitness(&sequences, &tables);
         self.at_patterns(&tables);
         self.at_columns(&mut connection, &tables).await?;
-        self.at_replication(&mut connection).await?;
+        self.at_log(&mut connection).await?;
         let server = identity::read(&mut connection, self.system.flavour).await?;
         self.at_settings(&server);
         self.at_expiry(&mut connection).await
@@ -115,7 +115,9 @@ impl Look<'_> {
     /// What is not captured, while the other tables are.
     fn at_fitness(&mut self, sequences: &[ServerTable], tables: &[ServerTable]) {
         let place = |table: &ServerTable| format!("{}.{}", self.system.name, table.name);
-        let halted = tables.iter().filter_map(|table| Some(Finding::error(place(table), table.unfit.clone()?)));
+        let own = |problem: &&Problem| problem.code != code::REPLICA_NOT_LOGGED;
+        let unfit = |table: &ServerTable| table.unfit.as_ref().filter(own).cloned();
+        let halted = tables.iter().filter_map(|table| Some(Finding::error(place(table), unfit(table)?)));
         let left_out = sequences.iter().filter_map(|table| Some(Finding::warning(place(table), table.unfit.clone()?)));
         let found: Vec<_> = halted.chain(left_out).collect();
         self.found.extend(found);
@@ -142,17 +144,14 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// A replica has to log what it applies.
-    async fn at_replication(&mut self, connection: &mut Connection) -> Result<(), Fault> {
-        let (updates, replica) = match self.system.flavour {
-            Flavour::Mysql => ("@@global.log_replica_updates", "SHOW REPLICA STATUS"),
-            Flavour::Mariadb => ("@@global.log_slave_updates", "SHOW ALL SLAVES STATUS"),
-        };
-        let logs = connection.row(&format!("SELECT {updates}")).await?.some(0)? == "1";
-        // Without the right to ask, the server is taken for no replica.
-        let is_replica = connection.rows(replica).await.is_ok_and(|rows| !rows.is_empty());
-        if is_replica && !logs {
-            self.error(code::REPLICA_NOT_LOGGED, format!("{updates} is off"), []);
+    /// Once for all tables: what a replica does not log, and what a filter has the log leave out of others' statements.
+    async fn at_log(&mut self, connection: &mut Connection) -> Result<(), Fault> {
+        let logging = Logging::read(connection, self.system.flavour).await?;
+        if let Some(problem) = logging.replica.clone() {
+            self.error(problem.code, problem.message, []);
+        }
+        if let Some(problem) = logging.warning() {
+            self.warning(problem.code, problem.message, []);
         }
         Ok(())
     }

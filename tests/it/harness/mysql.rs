@@ -163,8 +163,8 @@ impl Server {
         let dir = tempfile::Builder::new().prefix("tailwater-my-").tempdir().expect("a temporary directory");
         let copied = Command::new("cp").arg("-a").arg(kind.template()).arg(dir.path().join("data")).status();
         assert!(copied.expect("cp is there").success(), "the template is readable");
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut server = Self { kind, dir, port: free_port(), options, child: None };
+        let mut server = Self { kind, dir, port: free_port(), options: Vec::new(), child: None };
+        server.set_options(options);
         server.up().await;
         let rights = match kind {
             Kind::Mysql => "REPLICATION SLAVE, REPLICATION CLIENT, SELECT, LOCK TABLES",
@@ -175,6 +175,11 @@ impl Server {
         server.execute(&format!("GRANT {rights} ON *.* TO {USER}@'%'")).await;
         server.execute("CREATE DATABASE crm CHARACTER SET utf8mb4").await;
         server
+    }
+
+    /// From the next start on, in place of those it was made with.
+    pub fn set_options(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|option| (*option).to_owned()).collect();
     }
 
     /// Starts the stopped server again, at the same port.

@@ -4,9 +4,11 @@
 //! subqueries: a MariaDB server (10.11.19, 11.8.9) can crash over one on information_schema when the connection breaks.
 
 mod fit;
+mod logged;
 pub mod questions;
 
 pub use fit::{Definitions, has_snapshots};
+pub use logged::Logging;
 
 use super::connection::Connection;
 use super::fault::Fault;
@@ -77,10 +79,12 @@ pub async fn all(
     found.retain(|table| system.captures(&table.name));
     found.sort_by(|one, other| one.name.cmp(&other.name));
     surroundings.judge(connection, definitions, &mut found).await?;
+    let logging = Logging::read(connection, system.flavour).await?;
+    found.iter_mut().for_each(|table| logging.judge(table));
     Ok(found)
 }
 
-/// One table, configured or not; `None` when it is gone. One without an engine cannot be opened now: it is being dropped or
+/// One table, configured or not, and whether it is logged at all not asked; `None` when it is gone. One without an engine cannot be opened now: it is being dropped or
 /// altered (seen on MariaDB), and what comes of that is in the log.
 ///
 /// # Errors
