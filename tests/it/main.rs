@@ -35,3 +35,4 @@ mod unseen;
 mod unseen_mysql;
 mod verify;
 mod verify_mysql;
+mod versioned_mysql;

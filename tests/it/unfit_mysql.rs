@@ -47,7 +47,12 @@ const BOTH: &[Unfit] = &[
     ("part", &[], "TW-MYS-021"),
 ];
 const MARIADB: &[Unfit] = &[
-    ("versions", &["CREATE TABLE versions (id int PRIMARY KEY, n int) WITH SYSTEM VERSIONING"], "TW-MYS-020"),
+    (
+        "versions",
+        &["CREATE TABLE versions (id int PRIMARY KEY, n int, s bigint unsigned AS ROW START INVISIBLE, \
+             e bigint unsigned AS ROW END INVISIBLE, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING"],
+        "TW-MYS-020",
+    ),
     (
         "child",
         &[
@@ -110,7 +115,9 @@ async fn cannot_be_captured(kind: Kind) {
     server.execute("ALTER TABLE keyless ENGINE = InnoDB").await;
     let mut mended = vec!["keyless"];
     if kind != Kind::Mysql {
-        server.execute("ALTER TABLE versions DROP SYSTEM VERSIONING").await;
+        let drop = "DROP COLUMN s, DROP COLUMN e, DROP PERIOD FOR SYSTEM_TIME, DROP SYSTEM VERSIONING";
+        let keep = "SET STATEMENT system_versioning_alter_history = KEEP FOR";
+        server.execute(&format!("{keep} ALTER TABLE versions {drop}")).await;
         server.execute("ALTER TABLE child DROP FOREIGN KEY child_ibfk_1").await;
         mended.extend(["versions", "child"]);
     }

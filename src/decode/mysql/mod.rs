@@ -17,6 +17,7 @@ pub mod statement;
 pub mod table_map;
 pub mod types;
 pub mod value;
+pub mod versioned;
 pub mod xa;
 
 pub use reader::Malformed;

@@ -118,10 +118,10 @@ codes! {
         next: "Write `kind: mysql` or `kind: mariadb`, whichever it is, and restart.",
     }
     TABLE_VERSIONED = "TW-MYS-020" {
-        what: "a captured table keeps old versions of its rows",
-        why: "The log of a system-versioned table holds the old versions like rows of their own. This version does not tell them apart, so the table is not captured; the others are.",
-        evidence: "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'SYSTEM VERSIONED';",
-        next: "Exclude the table, or have the server keep no versions: ALTER TABLE … DROP SYSTEM VERSIONING; it is then copied by itself.",
+        what: "a captured table keeps old versions of its rows by transactions",
+        why: "MariaDB logs what changes in a transaction-precise system-versioned table as statements, which tell no rows. The table is not captured; the others are. (Versions by time are captured: the current rows are the table's. Earlier versions halted for these, too.)",
+        evidence: "SELECT table_schema, table_name FROM information_schema.columns WHERE generation_expression = 'ROW END' AND data_type = 'bigint';",
+        next: "Exclude the table, or let its period be of TIMESTAMP(6) columns; it is then copied by itself.",
     }
     ENGINE_UNFIT = "TW-MYS-021" {
         what: "a captured table is of a storage engine, or in a place, in which not all of its changes are logged as its own",

@@ -28,6 +28,8 @@ pub struct Described {
     pub primary_key: Vec<String>,
     /// Generated columns that the log does not have in every image, so that they are not among `columns`.
     pub unlogged: Vec<String>,
+    /// Of a system-versioned table, where it is declared. It is alike in all current rows, so it is not of the key.
+    pub row_end: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,7 +76,8 @@ pub async fn describe_all<'a>(
     for condition in questions::conditions(tables) {
         let sql = format!(
             "SELECT table_schema, table_name, column_name, data_type, column_type, character_set_name, \
-             COALESCE(generation_expression, '') <> '', {OMITS_GENERATED}, @@version LIKE '%MariaDB%' \
+             COALESCE(generation_expression, '') NOT IN ('', 'ROW START', 'ROW END'), {OMITS_GENERATED}, \
+             @@version LIKE '%MariaDB%', COALESCE(generation_expression, '') = 'ROW END' \
              FROM information_schema.columns \
              WHERE {condition} ORDER BY table_schema, table_name, ordinal_position"
         );
@@ -84,6 +87,9 @@ pub async fn describe_all<'a>(
             if generated && omitted {
                 table.unlogged.push(row.some(2)?.to_owned());
                 continue;
+            }
+            if row.number(9)? != 0 {
+                table.row_end = Some(row.some(2)?.to_owned());
             }
             let (data_type, column_type) = (row.some(3)?, row.some(4)?);
             let dialect = if row.number(8)? == 0 { Dialect::Mysql } else { Dialect::Mariadb };
@@ -101,7 +107,10 @@ pub async fn describe_all<'a>(
         );
         for row in connection.rows(&sql).await? {
             if let Some(table) = described.get_mut(&TableName::new(row.some(0)?, row.some(1)?)) {
-                table.primary_key.push(row.some(2)?.to_owned());
+                let column = row.some(2)?;
+                if table.row_end.as_deref() != Some(column) {
+                    table.primary_key.push(column.to_owned());
+                }
             }
         }
     }
@@ -148,6 +157,11 @@ impl Described {
         }
         *charsets = self::charsets(connection, flavour).await?;
         Ok(self.shape(name, charsets))
+    }
+
+    /// Whether the table has the column, captured or not.
+    pub fn lists(&self, name: &str) -> bool {
+        self.column(name).is_some() || self.unlogged.iter().any(|unlogged| unlogged == name)
     }
 
     pub fn column(&self, name: &str) -> Option<&DescribedColumn> {

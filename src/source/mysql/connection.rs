@@ -23,7 +23,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const SETTINGS: &str = "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, lock_wait_timeout = 5, wait_timeout = 28800, \
      net_write_timeout = 28800, net_read_timeout = 28800, autocommit = 1, completion_type = 0, sql_select_limit = 18446744073709551615, \
      sql_big_selects = 1, sql_safe_updates = 0 \
-     /*M!100300 , max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0 */ \
+     /*M!100300 , max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0, \
+     system_versioning_asof = DEFAULT */ \
      /*!50708 , max_execution_time = 0 */ /*!80030 , show_gipk_in_create_table_and_information_schema = 1 */";
 
 /// `host:port`, or the socket's path.

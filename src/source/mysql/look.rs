@@ -9,7 +9,7 @@
 use super::fault::Fault;
 use super::side::Look;
 use super::stream::Stream;
-use super::tables::{Kind, ServerTable};
+use super::tables::{Kind, ServerTable, row_end};
 use crate::journal::CatalogueEntry;
 use crate::model::name::TableName;
 use crate::model::position::LogPlace;
@@ -60,6 +60,11 @@ impl Entry {
     /// What no statement changes that keeps rows and values.
     fn has_values_of(&self, other: &Self) -> bool {
         self.versioned == other.versioned && self.columns == other.columns
+    }
+
+    /// The column of a versioned table that tells which rows are current, where it is declared.
+    fn row_end(&self) -> Option<&str> {
+        self.columns.iter().find_map(|column| row_end(column)).map(|(name, _)| name)
     }
 
     /// `None`: of a version that is not known.
@@ -131,6 +136,12 @@ impl Looked {
 }
 
 impl Stream<'_> {
+    /// Of a table that may be gone: its column that told which rows are current, where that was declared.
+    pub(super) fn kept_row_end(&self, table: &TableName) -> Option<String> {
+        let kept = self.journal.catalogue(&self.system.name);
+        Entry::decode(kept.get(table)?)?.row_end().map(str::to_owned)
+    }
+
     /// Compares the newest look with what is kept, once the stream has come to it.
     pub(super) async fn compare_look(&mut self, end: &LogPlace) -> Result<(), Fault> {
         if !self.looked.is_open || self.assembly.in_transaction() {

@@ -13,11 +13,20 @@ use crate::config::Flavour;
 use crate::decode::mysql::mariadb::{self, Disguised};
 use crate::decode::mysql::table_map::{Column, TableMap};
 use crate::decode::mysql::types::{self, Charsets};
+use crate::decode::mysql::versioned;
 use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use crate::model::schema::TableShape;
 use crate::source::status::By;
+
+/// What of a table's images is captured.
+struct Logged<'a> {
+    /// Each with its place, and what it is in place of what the log makes it look like.
+    columns: Vec<(usize, &'a Column, Option<Disguised>)>,
+    /// Where a system-versioned table tells which rows are current.
+    row_end: Option<usize>,
+}
 
 impl Stream<'_> {
     /// Rows of the table come next. Of one that is not configured nothing is read but its name, nor of one that was stopped.
@@ -45,17 +54,17 @@ impl Stream<'_> {
 
     async fn plan(&mut self, name: &TableName, body: &[u8]) -> Result<Captured, Fault> {
         let map = TableMap::parse(body, self.assembly.dialect());
-        let map = map.map_err(|malformed| catalogue::unreadable(name, &malformed.to_string()))?;
+        let mut map = map.map_err(|malformed| catalogue::unreadable(name, &malformed.to_string()))?;
         if !map.has_full_metadata() {
             let message = format!("{name}: its columns have no names in the log");
             return Err(Fault::Table(name.clone(), Problem::new(code::ROWS_INCOMPLETE, message)));
         }
-        let logged = self.logged(name, &map).await?;
+        let Logged { columns, row_end } = self.logged(name, &map).await?;
         let kinds_by = |charsets: &Charsets| {
             let kind = |(place, column, disguised): &(usize, &Column, _)| {
                 Ok((*place, types::kind(column, charsets, *disguised)?))
             };
-            logged.iter().map(kind).collect::<Result<Vec<_>, types::Unreadable>>()
+            columns.iter().map(kind).collect::<Result<Vec<_>, types::Unreadable>>()
         };
         let mut kinds = kinds_by(&self.charsets);
         if kinds.is_err() {
@@ -65,13 +74,15 @@ impl Stream<'_> {
             kinds = kinds_by(&self.charsets);
         }
         let kinds = kinds.map_err(|why| catalogue::unreadable(name, &why.to_string()))?;
+        // It is alike in all current rows.
+        map.primary_key.retain(|place| Some(*place) != row_end);
         let shape = types::shape(&map, &kinds);
         if !self.is_fit(name, &shape).await? {
             return Ok(Captured::PassedOver(name.clone()));
         }
         let schema = self.intake.describe(&shape).await?;
         let plan = TablePlan::new(schema, &map, kinds);
-        Ok(Captured::As(Box::new(Table::new(map, plan))))
+        Ok(Captured::As(Box::new(Table::new(map, plan, row_end))))
     }
 
     /// Whether the table can be captured, as far as is known. One that looks as it always did is as it was looked at last; of
@@ -88,28 +99,39 @@ impl Stream<'_> {
         Ok(found.is_none_or(|table| table.unfit.is_none()))
     }
 
-    /// The columns that every image has, each with its place, but for those that MariaDB adds of its own, and what of them is not
-    /// what the log makes it look like: MariaDB's UUIDs and addresses. The catalogue is asked only where one could be, or where
-    /// generated columns are left out of images. What the catalogue no longer has is what the journal last knew it to be.
-    async fn logged<'a>(
-        &self,
-        name: &TableName,
-        map: &'a TableMap,
-    ) -> Result<Vec<(usize, &'a Column, Option<Disguised>)>, Fault> {
+    /// The columns that every image has, but for those that MariaDB adds of its own. The catalogue is asked only where one of
+    /// these could be, or one of MariaDB's UUIDs and addresses, or a period of a versioned table, or where generated columns are
+    /// left out of images. What the catalogue no longer has is what was last known of it.
+    async fn logged<'a>(&self, name: &TableName, map: &'a TableMap) -> Result<Logged<'a>, Fault> {
         let columns = map.columns.iter().enumerate();
-        let is_doubtful = |column: &Column| types::may_be_disguised(column) || mariadb::may_be_hidden(&column.name);
+        let is_doubtful = |column: &Column| {
+            let is_hidden = || mariadb::may_be_hidden(&column.name) || versioned::may_be_of_period(column);
+            types::may_be_disguised(column) || is_hidden()
+        };
         let asks = self.omits_generated || map.columns.iter().any(is_doubtful);
         if !asks || self.system.flavour == Flavour::Mysql {
-            return Ok(columns.map(|(place, column)| (place, column, None)).collect());
+            let columns = columns.map(|(place, column)| (place, column, None)).collect();
+            return Ok(Logged { columns, row_end: None });
         }
         let described = self.side.describe(name.clone()).await?.map(|(described, _)| described);
         let known = self.schema(name);
         let journaled = |column: &str| known.as_ref()?.columns.iter().find(|known| *known.shape.name == *column);
-        let is_logged = |column: &Column| match (&described, &known) {
-            (Some(described), _) if mariadb::may_be_hidden(&column.name) => described.column(&column.name).is_some(),
-            (Some(described), _) => !described.unlogged.contains(&column.name),
-            (None, _) if mariadb::may_be_hidden(&column.name) => journaled(&column.name).is_some(),
-            (None, Some(_)) if self.omits_generated => journaled(&column.name).is_some(),
+        let is_listed = |column: &str| match (&described, &known) {
+            (Some(described), _) => described.lists(column),
+            (None, Some(_)) => journaled(column).is_some(),
+            (None, None) => !mariadb::may_be_hidden(column) && !versioned::UNDECLARED.contains(&column),
+        };
+        let declared = match &described {
+            Some(described) => described.row_end.clone(),
+            None => self.kept_row_end(name),
+        };
+        let row_end = versioned::row_end(map, declared.as_deref(), is_listed);
+        let is_of_period = |place: usize| row_end.is_some_and(|end| place == end || place + 1 == end);
+        let is_hidden =
+            |place: usize, column: &str| !is_listed(column) && (mariadb::may_be_hidden(column) || is_of_period(place));
+        let is_logged = |column: &str| match (&described, &known) {
+            (Some(described), _) => !described.unlogged.iter().any(|unlogged| unlogged == column),
+            (None, Some(_)) if self.omits_generated => journaled(column).is_some(),
             (None, _) => true,
         };
         let disguise = |column: &Column| {
@@ -123,7 +145,9 @@ impl Stream<'_> {
                 catalogue::unreadable(name, &why)
             })
         };
-        let logged = columns.filter(|(_, column)| is_logged(column));
-        logged.map(|(place, column)| Ok((place, column, disguise(column)?))).collect()
+        let logged = columns.filter(|(place, column)| !is_hidden(*place, &column.name) && is_logged(&column.name));
+        let columns =
+            logged.map(|(place, column)| Ok((place, column, disguise(column)?))).collect::<Result<_, Fault>>()?;
+        Ok(Logged { columns, row_end })
     }
 }

@@ -240,7 +240,9 @@ impl Server {
     pub async fn try_client(&self) -> Result<Conn, mysql_async::Error> {
         let mut conn = Conn::new(self.options_of_root()).await?;
         conn.query_drop("SET NAMES utf8mb4").await?;
-        conn.query_drop("SET SESSION time_zone = '+00:00', sql_mode = ''").await?;
+        let settings =
+            "SET SESSION time_zone = '+00:00', sql_mode = '' /*M!100300 , system_versioning_asof = DEFAULT */";
+        conn.query_drop(settings).await?;
         // It does not exist while the server is being set up.
         let _ = conn.query_drop("USE crm").await;
         Ok(conn)

@@ -31,11 +31,16 @@ impl Compared {
         let mut compared = Self::default();
         let columns = format!(
             "SELECT column_name, data_type, column_type, \
-             COALESCE(generation_expression, '') <> '' AND {OMITS_GENERATED}, @@version LIKE '%MariaDB%' \
+             COALESCE(generation_expression, '') NOT IN ('', 'ROW START', 'ROW END') AND {OMITS_GENERATED}, \
+             @@version LIKE '%MariaDB%', COALESCE(generation_expression, '') = 'ROW END' \
              FROM information_schema.columns \
              WHERE table_schema = {schema} AND table_name = {name} ORDER BY ordinal_position"
         );
+        let mut row_end = None;
         for row in connection.rows(&columns).await? {
+            if row.number(5)? != 0 {
+                row_end = Some(row.some(0)?.to_owned());
+            }
             if row.number(3)? != 0 {
                 compared.generated.push(row.some(0)?.to_owned());
                 continue;
@@ -51,6 +56,8 @@ impl Compared {
         for row in connection.rows(&key).await? {
             compared.key.push(row.some(0)?.to_owned());
         }
+        // All rows that are read have it alike: the current ones of a system-versioned table.
+        compared.key.retain(|name| Some(name) != row_end.as_ref());
         // A key with a column that is not carried tells no rows apart on the other side.
         if compared.key.iter().any(|name| compared.generated.contains(name)) {
             compared.key.clear();

@@ -18,7 +18,7 @@ use super::identity::halt;
 use super::policy;
 use crate::decode::mysql::event::{Cannot, Event, Header, Query};
 use crate::decode::mysql::gtid::GtidEvent;
-use crate::decode::mysql::rows::{NO_TABLE, Operation, Rows};
+use crate::decode::mysql::rows::{Cell, NO_TABLE, Operation, Rows};
 use crate::decode::mysql::statement::{Definition, Session, Statement, Status};
 use crate::decode::mysql::table_map::Dialect;
 use crate::decode::mysql::types::Charsets;
@@ -212,7 +212,7 @@ impl Assembly {
             }
             Captured::No => return Ok(None),
         };
-        if rows.columns() != table.map.columns.len() || !rows.have(table.plan.places()) {
+        if rows.columns() != table.map.columns.len() || !rows.have(table.plan.places().chain(table.row_end)) {
             let name = &table.plan.schema.name;
             open.tables.insert(name.clone());
             return halt(code::ROWS_INCOMPLETE, format!("{name}, transaction {}", open.gtid));
@@ -228,17 +228,24 @@ impl Assembly {
             if !images.next_into(&table.map, &mut new)? {
                 return Ok(None);
             }
-            match rows.operation {
-                Operation::Insert => self.chunk.insert(&table.plan, open.ordinal, &new)?,
-                Operation::Delete => self.chunk.delete(&table.plan, open.ordinal, &new)?,
+            let (before, after) = match rows.operation {
+                Operation::Insert => (None, Some(&new)),
+                Operation::Delete => (Some(&new), None),
                 Operation::Update if images.is_half() => {
                     std::mem::swap(&mut old, &mut new);
                     if !images.next_into(&table.map, &mut new)? {
                         return Err(Fault::Protocol("an update without a new row"));
                     }
-                    self.chunk.update(&table.plan, open.ordinal, &old, &new)?;
+                    (Some(&old), Some(&new))
                 }
                 Operation::Update => return Err(Fault::Protocol("an update without an old row")),
+            };
+            let current = |image: &&Vec<Cell<'_>>| table.is_current(image);
+            match (before.filter(current), after.filter(current)) {
+                (None, Some(after)) => self.chunk.insert(&table.plan, open.ordinal, after)?,
+                (Some(before), None) => self.chunk.delete(&table.plan, open.ordinal, before)?,
+                (Some(before), Some(after)) => self.chunk.update(&table.plan, open.ordinal, before, after)?,
+                (None, None) => continue,
             }
             open.ordinal += 1;
         }

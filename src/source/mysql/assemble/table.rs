@@ -1,7 +1,9 @@
 //! What the rows of a described table are to us.
 
 use super::Assembly;
+use crate::decode::mysql::rows::Cell;
 use crate::decode::mysql::table_map::TableMap;
+use crate::decode::mysql::versioned;
 use crate::model::code;
 use crate::model::gtid::Gtid;
 use crate::model::name::TableName;
@@ -21,13 +23,20 @@ pub enum Captured {
 pub struct Table {
     pub(super) map: TableMap,
     pub(super) plan: TablePlan,
+    /// Where a system-versioned table tells which rows are current: the others are none of its own.
+    pub(super) row_end: Option<usize>,
     /// The transaction that last noted its schema.
     pub(super) noted_by: Option<Gtid>,
 }
 
 impl Table {
-    pub fn new(map: TableMap, plan: TablePlan) -> Self {
-        Self { map, plan, noted_by: None }
+    pub fn new(map: TableMap, plan: TablePlan, row_end: Option<usize>) -> Self {
+        Self { map, plan, row_end, noted_by: None }
+    }
+
+    pub(super) fn is_current(&self, image: &[Cell<'_>]) -> bool {
+        let Some(row_end) = self.row_end else { return true };
+        image.get(row_end).copied().flatten().is_some_and(versioned::is_current)
     }
 }
 

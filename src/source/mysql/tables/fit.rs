@@ -3,7 +3,7 @@
 //! Surprises: what a MERGE table is made of is written under the MERGE table's name, too. Engines without transactions have no
 //! snapshots, so a copy locks the table while it reads; without a key it could still double a row of a transaction under way.
 
-use super::{Kind, ServerTable, questions};
+use super::{Kind, ServerTable, period, questions};
 use crate::model::code;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
@@ -172,6 +172,7 @@ impl Surroundings {
             table.unfit = self.unfit(table);
             let Some(Definition { columns, cascade, .. }) = definitions.0.get(&table.name) else { continue };
             table.columns.clone_from(columns);
+            table.unfit = table.unfit.take().or_else(|| period::unfit(&table.name, columns));
             if let (None, Some(cascade)) = (&table.unfit, cascade) {
                 table.unfit = Some(Problem::new(code::CASCADE_UNLOGGED, cascade.of(&table.name)));
             }
@@ -183,11 +184,6 @@ impl Surroundings {
         let ServerTable { name, engine, .. } = table;
         let to_innodb = format!("ALTER TABLE {} ENGINE = InnoDB;", qualified(name));
         let problem = |code, message: String| Some(Problem::new(code, message));
-        if table.kind == Kind::Versioned {
-            let message =
-                format!("{name} keeps old versions of its rows, which the log does not tell from current ones");
-            return problem(code::TABLE_VERSIONED, message);
-        }
         if table.kind == Kind::Sequence {
             return problem(code::ENGINE_UNFIT, format!("{name} is a sequence, and no table"));
         }

@@ -5,10 +5,12 @@
 
 mod fit;
 mod logged;
+mod period;
 pub mod questions;
 
 pub use fit::{Definitions, has_snapshots};
 pub use logged::Logging;
+pub use period::row_end;
 
 use super::connection::Connection;
 use super::fault::Fault;
