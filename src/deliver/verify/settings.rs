@@ -4,7 +4,7 @@
 //! Surprise: names that one version of a server does not know are passed over, not refused.
 
 /// Of PostgreSQL: forms of values, limits and isolation; and a row that a policy hides would look like one that is not there.
-const OF_POSTGRES: [(&str, &str); 22] = [
+const OF_POSTGRES: [(&str, &str); 23] = [
     ("client_encoding", "UTF8"),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
@@ -12,6 +12,7 @@ const OF_POSTGRES: [(&str, &str); 22] = [
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
     ("xmlbinary", "base64"),
+    ("xmloption", "content"),
     ("lc_monetary", "C"),
     ("search_path", ""),
     ("standard_conforming_strings", "on"),
@@ -32,7 +33,7 @@ const OF_POSTGRES: [(&str, &str); 22] = [
 
 /// Of both MySQL and MariaDB, then of MySQL, then of MariaDB from 10.3 on.
 const OF_MYSQL: &str = "SET SESSION time_zone = '+00:00', sql_mode = '', sql_select_limit = 18446744073709551615, sql_big_selects = 1, \
-     sql_safe_updates = 0, sql_auto_is_null = 0, autocommit = 1, completion_type = 0, max_sort_length = 1024, \
+     sql_safe_updates = 0, sql_auto_is_null = 0, autocommit = 1, completion_type = 0, max_sort_length = 1024, sort_buffer_size = 2097152, \
      wait_timeout = 28800, net_write_timeout = 28800, net_read_timeout = 28800, lock_wait_timeout = 50 \
      /*!80030 , max_execution_time = 0, show_gipk_in_create_table_and_information_schema = ON */ \
      /*M!100300 , max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0, \

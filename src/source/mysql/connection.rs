@@ -19,13 +19,18 @@ const PACKET_BYTES_MAX: usize = 1 << 30;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// What the server has for every new session must not reach ours: rows cut short, statements ended, transactions left open or
-/// chained. Within `/*M!` what only MariaDB has, within the other what only MySQL has (MariaDB passes over its versions).
+/// chained, sorting by a part of a value, answers in another language. Within `/*M!` what only MariaDB has, within the other what
+/// only MySQL has (MariaDB passes over its versions). Surprise: a recursion that MariaDB cuts short gives what it has so far.
 const SETTINGS: &str = "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, lock_wait_timeout = 5, wait_timeout = 28800, \
      net_write_timeout = 28800, net_read_timeout = 28800, autocommit = 1, completion_type = 0, sql_select_limit = 18446744073709551615, \
-     sql_big_selects = 1, sql_safe_updates = 0 \
+     sql_big_selects = 1, sql_safe_updates = 0, sql_auto_is_null = 0, max_sort_length = 1024, sort_buffer_size = 2097152, \
+     lc_messages = 'en_US' \
      /*M!100300 , max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0, \
-     system_versioning_asof = DEFAULT */ \
-     /*!50708 , max_execution_time = 0 */ /*!80030 , show_gipk_in_create_table_and_information_schema = 1 */";
+     system_versioning_asof = DEFAULT, max_recursive_iterations = 1000 */ \
+     /*!50708 , max_execution_time = 0 */ /*!80030 , show_gipk_in_create_table_and_information_schema = 1, \
+     cte_max_recursion_depth = 1000, use_secondary_engine = OFF */";
+/// The one of a session that copies is another.
+const TRANSACTIONS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 /// `host:port`, or the socket's path.
 pub fn address(endpoint: &MysqlEndpoint) -> String {
@@ -48,6 +53,7 @@ impl Connection {
             let mut conn = Conn::new(options(endpoint)).await?;
             conn.query_drop("SET NAMES utf8mb4").await?;
             conn.query_drop(SETTINGS).await?;
+            conn.query_drop(TRANSACTIONS).await?;
             Ok::<_, Fault>(conn)
         };
         let conn = match timeout(CONNECT_MAX, connect).await {

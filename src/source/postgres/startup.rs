@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 /// DESIGN §6: every session that reads values has the same. All may be set by any user.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 21] = [
     ("client_encoding", "UTF8"),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
@@ -36,6 +36,15 @@ const SETTINGS: [(&str, &str); 15] = [
     // Forms of values that a role may have set.
     ("xmlbinary", "base64"),
     ("array_nulls", "on"),
+    ("xmloption", "content"),
+    // How the catalogue prints names and types.
+    ("quote_all_identifiers", "off"),
+    ("transform_null_equals", "off"),
+    // A row that a policy hides is an error, and no row that is not there.
+    ("row_security", "off"),
+    // Who waits for a lock sees afterwards what the holder did.
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
 ];
 
 /// What is known of the transport.

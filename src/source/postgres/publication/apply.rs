@@ -110,7 +110,7 @@ async fn one_by_one(
 
 /// One transaction. Within: what the server says against it.
 async fn run(connection: &mut Connection, sql: &str) -> Result<Result<(), ServerError>, Fault> {
-    match connection.query(&format!("BEGIN; {LOCK_TIMEOUT}; {sql} COMMIT")).await {
+    match connection.query(&format!("BEGIN READ WRITE; {LOCK_TIMEOUT}; {sql} COMMIT")).await {
         // Of the connection, or of the server as a whole.
         Err(Fault::Server(error)) if !["08", "57", "53"].iter().any(|class| error.sqlstate.starts_with(class)) => {
             connection.query("ROLLBACK").await?;
