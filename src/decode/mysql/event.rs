@@ -94,6 +94,8 @@ pub enum Event<'a> {
     Heartbeat,
     /// Known, and without anything that we need.
     Nothing,
+    /// The server says that it lost events.
+    Incident,
     Cannot(Cannot),
 }
 
@@ -113,8 +115,6 @@ pub enum Cannot {
     Compressed,
     /// An UPDATE that logs only what changed inside a JSON column.
     PartialJson,
-    /// The server says that it lost events.
-    Incident,
     /// An event of this type is not known.
     Unknown(u8),
 }
@@ -157,7 +157,7 @@ impl<'a> Event<'a> {
             kind::TRANSACTION_PAYLOAD => Self::Cannot(Cannot::Compressed),
             kind::PARTIAL_UPDATE_ROWS => Self::Cannot(Cannot::PartialJson),
             kind::XA_PREPARE => Self::Prepare(xa::prepare(&mut reader)?),
-            kind::INCIDENT => Self::Cannot(Cannot::Incident),
+            kind::INCIDENT => Self::Incident,
             kind::EXECUTE_LOAD_QUERY => Self::Query(load(&mut reader)?),
             // Values for the statement that comes next, which says itself what it changes.
             kind::INTVAR
@@ -245,7 +245,6 @@ mod tests {
             (mariadb::kind::QUERY_COMPRESSED, Cannot::Compressed),
             (mariadb::kind::WRITE_ROWS_COMPRESSED_V1, Cannot::Compressed),
             (kind::PARTIAL_UPDATE_ROWS, Cannot::PartialJson),
-            (kind::INCIDENT, Cannot::Incident),
             (0, Cannot::Unknown(0)),
             (43, Cannot::Unknown(43)),
             (172, Cannot::Unknown(172)),

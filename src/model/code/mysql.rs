@@ -52,10 +52,10 @@ codes! {
         next: "Report it with the message. To start over behind it: stop, move data_dir aside, start, and take new copies downstream.",
     }
     LOG_INCIDENT = "TW-MYS-009" {
-        what: "the server itself says that changes are missing from its log",
-        why: "It could not write them, so no replica has them.",
-        evidence: "The server's error log.",
-        next: "Stop, move data_dir aside, start, and take new copies downstream.",
+        what: "the server itself says that changes are missing from its log (no longer given)",
+        why: "It could not write them, so no replica has them. Earlier versions halted; now every captured table is copied again.",
+        evidence: "tailwater status says why a table is copied again. The server's error log.",
+        next: "Find in the server's error log what it could not write.",
     }
     LOG_PURGED = "TW-MYS-010" {
         what: "the server no longer has the binary log that the stream needs",

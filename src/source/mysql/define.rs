@@ -21,6 +21,8 @@ pub(super) const MOVED: &str = "it was dropped, renamed or replaced";
 const GENERATED: &str = "an ALTER may have calculated its generated columns again";
 const UNKNOWN: &str = "a statement that is not known names it";
 const UNDONE: &str = "a transaction was rolled back, or to a savepoint, after its rows were logged";
+const LOST: &str = "the server lost events of its log";
+const PASSED_OVER: &str = "it could not be captured for a while, and its rows were passed over";
 const UNSURE: &str = "a TRUNCATE may have meant it or another table";
 pub(super) const BY_STATEMENT: &str = "rows were changed by a statement that was logged as such";
 pub(super) const TWO_PHASE: &str = "a two-phase (XA) transaction committed that may have changed it";
@@ -79,6 +81,21 @@ impl Stream<'_> {
         let reached = reached.filter(|name| is_reached(name) && !self.asked.contains(name));
         let again = reached.map(|name| (name, BY_STATEMENT.to_owned())).collect();
         self.copy_again(again).await
+    }
+
+    /// The server says that events are missing here, and not which: every captured table is copied again.
+    pub(super) async fn lost_by_server(&mut self) -> Result<(), Fault> {
+        let tables = self.captured().into_iter().map(|schema| (schema.name.clone(), LOST.to_owned()));
+        self.copy_again(tables.collect()).await
+    }
+
+    /// Its rows are passed over from here on, because it cannot be captured now. By the time that the stream has come to the look
+    /// that says so, a newer one may know nothing of it any more.
+    pub(super) async fn passes_over(&mut self, table: &TableName) -> Result<(), Fault> {
+        if self.schema(table).is_none() || self.asked.contains(table) {
+            return Ok(());
+        }
+        self.copy_again(BTreeMap::from([(table.clone(), PASSED_OVER.to_owned())])).await
     }
 
     /// A two-phase transaction committed. A copy that has not begun serves for it, too, if its snapshot is sure to have it.

@@ -78,6 +78,7 @@ impl Stream<'_> {
         map.primary_key.retain(|place| Some(*place) != row_end);
         let shape = types::shape(&map, &kinds);
         if !self.is_fit(name, &shape).await? {
+            self.passes_over(name).await?;
             return Ok(Captured::PassedOver(name.clone()));
         }
         let schema = self.intake.describe(&shape).await?;

@@ -108,7 +108,6 @@ pub fn code_of(cannot: Cannot) -> Code {
     match cannot {
         Cannot::Compressed => code::LOG_COMPRESSED,
         Cannot::PartialJson => code::PARTIAL_JSON,
-        Cannot::Incident => code::LOG_INCIDENT,
         Cannot::Unknown(_) => code::EVENT_UNKNOWN,
     }
 }

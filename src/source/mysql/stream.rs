@@ -118,7 +118,11 @@ impl Stream<'_> {
                     self.decided(decision).await?;
                     taken = self.assembly.end_of_definition(&logged.header, false);
                 }
-                Step::Prepared => {
+                Step::Lost => {
+                    self.lost_by_server().await?;
+                    taken = self.assembly.end_of_incident(&logged.header);
+                }
+                Step::Dropped => {
                     self.intake.abandon().await?;
                     taken = Ok(Step::Nothing);
                 }

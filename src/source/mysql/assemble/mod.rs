@@ -39,6 +39,8 @@ pub struct Assembly {
     /// By the server's number, with the event that described them.
     tables: HashMap<u64, (Vec<u8>, Captured)>,
     open: Option<Open>,
+    /// Transactions that began.
+    begun: u64,
     prepared: Prepared,
     chunk: ChunkEncoder,
 }
@@ -67,6 +69,7 @@ impl Assembly {
             executed,
             tables: HashMap::new(),
             open: None,
+            begun: 0,
             prepared: Prepared::default(),
             chunk: ChunkEncoder::default(),
         }
@@ -113,17 +116,33 @@ impl Assembly {
             Event::Prepare(prepare) => return self.prepare(prepare.xid),
             Event::Query(query) => return self.query(header, &query, charsets),
             Event::Rotate { file, offset } => return Ok(Step::Rotate { file: file.to_owned(), offset }),
-            // Another file, perhaps after a restart: table numbers start over.
-            Event::Format => self.tables.clear(),
+            Event::Format => {
+                // Another file, perhaps after a restart: table numbers start over.
+                self.tables.clear();
+                return Ok(self.cut_short());
+            }
+            Event::Incident => return Ok(Step::Lost),
             Event::Heartbeat | Event::Nothing => {}
             Event::Cannot(cannot) => self.cannot(cannot)?,
         }
         Ok(Step::Taken)
     }
 
+    /// A file ends with the end of a transaction, unless the server crashed while it wrote it. Such a one never committed.
+    fn cut_short(&mut self) -> Step {
+        let Some(open) = self.open.take() else { return Step::Taken };
+        drop(self.take_chunk());
+        if open.ordinal > 0 { Step::Dropped } else { Step::Nothing }
+    }
+
+    /// The server lost events, which is all that it says.
+    pub fn end_of_incident(&mut self, header: &Header) -> Result<Step, Fault> {
+        if self.open.is_some() { self.end_of_definition(header, false) } else { Ok(Step::Taken) }
+    }
+
     /// What stands in a transaction that is journaled already was looked at then.
     fn cannot(&self, cannot: Cannot) -> Result<(), Fault> {
-        if self.open.as_ref().is_some_and(|open| open.journaled) && cannot != Cannot::Incident {
+        if self.open.as_ref().is_some_and(|open| open.journaled) {
             return Ok(());
         }
         halt(policy::code_of(cannot), format!("{}: {cannot:?}", self.transaction()))
@@ -144,7 +163,9 @@ impl Assembly {
         let Some(gtid) = event.gtid else {
             return halt(code::GTID_OFF, "a transaction without a GTID is in the log".to_owned());
         };
-        let journaled = self.executed.contains(&gtid);
+        // MariaDB gives a number twice where it is told to, and is itself told the place to go on from.
+        let journaled = matches!(gtid, Gtid::Mysql(_)) && self.executed.contains(&gtid);
+        self.begun += 1;
         if journaled {
             tracing::debug!(%gtid, "passing over a transaction that is journaled already");
         }
@@ -217,8 +238,8 @@ impl Assembly {
             open.tables.insert(name.clone());
             return halt(code::ROWS_INCOMPLETE, format!("{name}, transaction {}", open.gtid));
         }
-        if table.noted_by.as_ref() != Some(&open.gtid) {
-            table.noted_by = Some(open.gtid.clone());
+        if table.noted_by != self.begun {
+            table.noted_by = self.begun;
             open.schemas.insert(table.plan.schema.id);
             open.tables.insert(table.plan.schema.name.clone());
         }
@@ -347,5 +368,28 @@ impl Assembly {
             changes: open.ordinal,
             schemas: open.schemas.into_iter().collect(),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::mysql::event::kind;
+    use crate::decode::mysql::mariadb;
+
+    #[test]
+    fn a_transaction_that_a_crash_cut_short_never_was_one() {
+        let header = |kind| Header { kind, timestamp: 0, server_id: 1, size: 0, end: 0, flags: 0 };
+        let mut assembly = Assembly::new(GtidSet::Mariadb("0-1-5".parse().expect("a position")));
+        let mut take = |kind, body: &[u8]| assembly.take(&header(kind), body, &Charsets::default());
+        let mut begins = [0; 19];
+        begins[0] = 6;
+        // Version, the server's, when it was made, the length of headers, and those of each kind of event.
+        let format = [&[4, 0][..], &[0; 54], &[19], &[8; 40]].concat();
+        assert!(matches!(take(mariadb::kind::GTID, &begins), Ok(Step::Taken)));
+        assert!(matches!(take(kind::FORMAT_DESCRIPTION, &format), Ok(Step::Nothing)));
+        assert!(matches!(take(mariadb::kind::GTID, &begins), Ok(Step::Taken)));
+        assert!(assembly.in_transaction());
+        assert_eq!(assembly.executed().to_string(), "0-1-5");
     }
 }

@@ -35,8 +35,10 @@ pub enum Step {
     Unknown(Mentions),
     /// The last chunk, then the transaction.
     Commit(Completed),
-    /// A transaction ended that may be rolled back yet: what of it was taken does not count, for now.
-    Prepared,
+    /// What was taken of a transaction does not count: it is prepared only, or was never written to its end.
+    Dropped,
+    /// The server says that it lost events. The same as for DDL is to follow, with [`super::Assembly::end_of_incident`].
+    Lost,
     /// Such a transaction committed; the same is to follow.
     Decided(Decision),
     /// A transaction ended that holds nothing to journal.

@@ -5,7 +5,6 @@ use crate::decode::mysql::rows::Cell;
 use crate::decode::mysql::table_map::TableMap;
 use crate::decode::mysql::versioned;
 use crate::model::code;
-use crate::model::gtid::Gtid;
 use crate::model::name::TableName;
 use crate::model::problem::Problem;
 use crate::source::mysql::encode::TablePlan;
@@ -25,13 +24,13 @@ pub struct Table {
     pub(super) plan: TablePlan,
     /// Where a system-versioned table tells which rows are current: the others are none of its own.
     pub(super) row_end: Option<usize>,
-    /// The transaction that last noted its schema.
-    pub(super) noted_by: Option<Gtid>,
+    /// Which transaction last noted its schema.
+    pub(super) noted_by: u64,
 }
 
 impl Table {
     pub fn new(map: TableMap, plan: TablePlan, row_end: Option<usize>) -> Self {
-        Self { map, plan, row_end, noted_by: None }
+        Self { map, plan, row_end, noted_by: 0 }
     }
 
     pub(super) fn is_current(&self, image: &[Cell<'_>]) -> bool {

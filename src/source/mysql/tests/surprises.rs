@@ -1,6 +1,7 @@
 //! Nothing is passed over and nothing guessed: every surprise halts, with its own code.
 
 use super::attached::{Attached, create_tables, system};
+use super::copy::copied;
 use super::server::{Kind, Server};
 use crate::journal::{CopyRecord, CopyState};
 use crate::model::code;
@@ -161,4 +162,53 @@ async fn a_server_of_the_other_kind_and_a_wrong_password_are_told_apart() {
         |state: &State| matches!(state, State::Retrying(problem) if problem.code == code::AUTHENTICATION_FAILED);
     attached.until(|status| refused(&status.state)).await;
     attached.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_is_given_twice_in_a_row_is_another_transaction_all_the_same() {
+    for kind in [Kind::Mariadb, Kind::MariadbNewer] {
+        let server = Server::start(kind).await;
+        create_tables(&server).await;
+        let mut attached = Attached::to(&server).await;
+        let mut client = server.client().await;
+        for sql in [
+            "SET SESSION gtid_domain_id = 7, gtid_seq_no = 100",
+            "INSERT INTO t VALUES (10, 1, '')",
+            "SET SESSION gtid_seq_no = 100",
+            "INSERT INTO t VALUES (11, 1, '')",
+        ] {
+            client.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+        let seen = attached.level(&server).await;
+        let inserted = seen.iter().filter(|seen| seen.table == "t" && !seen.copied).count();
+        assert_eq!(inserted, 2, "{kind:?}");
+        attached.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_the_server_lost_have_every_table_copied_again() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind).await;
+        create_tables(&server).await;
+        server.execute("CREATE DATABASE other").await;
+        server.execute("CREATE TABLE other.m (id int PRIMARY KEY, v varchar(5000)) ENGINE = MyISAM").await;
+        let mut attached = Attached::to(&server).await;
+        let copies = |attached: &Attached| {
+            let copy = attached.journal.copies().into_iter().find(|copy| &*copy.table.table == "t");
+            copy.filter(|copy| copy.state == CopyState::Done).map_or(0, |copy| copy.copy)
+        };
+        copied(&attached, "t").await;
+        server.execute("SET GLOBAL max_binlog_stmt_cache_size = 4096").await;
+        server.execute("SET GLOBAL binlog_stmt_cache_size = 4096").await;
+        let rows = (1..100).map(|n| format!("({n}, REPEAT('x', 4000))")).collect::<Vec<_>>().join(", ");
+        let mut client = server.client().await;
+        client.query_drop(format!("INSERT INTO other.m VALUES {rows}")).await.expect_err("the log has no room for it");
+        while copies(&attached) < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        server.execute("INSERT INTO t VALUES (1, 1, '')").await;
+        attached.level(&server).await;
+        attached.end().await;
+    }
 }

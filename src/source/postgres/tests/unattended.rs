@@ -159,8 +159,8 @@ async fn a_journal_without_room_lets_go_of_the_server_and_comes_back_by_itself()
     let ballast = std::fs::File::create(directory.path().join("ballast")).expect("a file");
     let stat = rustix::fs::statvfs(directory.path()).expect("a file system");
     let free = stat.f_bavail * stat.f_frsize;
-    rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, free / 4).expect("disk");
-    let mut attached = attached.reopen(free - free / 8).await;
+    rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, free / 2).expect("disk");
+    let mut attached = attached.reopen(free / 4 * 3).await;
     attached.start();
     attached.until(streams).await;
     server.sql("INSERT INTO t SELECT generate_series(1, 1000)").await;
