@@ -73,6 +73,15 @@ impl GtidSet {
         }
     }
 
+    /// Adds everything of `other`, of a server of the same kind.
+    pub fn add_all(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Mysql(set), Self::Mysql(other)) => set.add_all(other),
+            (Self::Mariadb(position), Self::Mariadb(other)) => position.last.extend(&other.last),
+            _ => debug_assert!(false, "GTIDs of another kind of server"),
+        }
+    }
+
     /// Whether the transaction is in it for certain; MariaDB's position says nothing of single transactions but the last.
     pub fn contains(&self, gtid: &Gtid) -> bool {
         match (self, gtid) {
@@ -105,6 +114,21 @@ impl MysqlGtidSet {
             add_number(runs, gtid.number);
         } else {
             self.runs.insert(gtid.origin.clone(), vec![(gtid.number, gtid.number)]);
+        }
+    }
+
+    fn add_all(&mut self, other: &Self) {
+        for (origin, more) in &other.runs {
+            let runs = self.runs.entry(origin.clone()).or_default();
+            let mut all = [&runs[..], &more[..]].concat();
+            all.sort_unstable();
+            runs.clear();
+            for (first, last) in all {
+                match runs.last_mut() {
+                    Some((_, end)) if end.saturating_add(1) >= first => *end = last.max(*end),
+                    _ => runs.push((first, last)),
+                }
+            }
         }
     }
 
@@ -319,6 +343,13 @@ mod tests {
         for bad in ["0-1", "0-1-x", "0-1-2-3"] {
             assert_eq!(bad.parse::<MariadbGtidPosition>(), Err(NotGtids), "{bad}");
         }
+    }
+
+    #[test]
+    fn sets_join() {
+        let mut joined = GtidSet::Mysql(set(&format!("{A}:2-3:9,{A}:blue:1")));
+        joined.add_all(&GtidSet::Mysql(set(&format!("{A}:1:4-5:8,{A}:green:7"))));
+        assert_eq!(joined.to_string(), format!("{A}:1-5:8-9,{A}:blue:1,{A}:green:7"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Stream<'_> {
             let meant = self.captured_by(target);
             for schema in &meant {
                 self.looked.touched(&schema.name);
+                self.copier.gate.spoil(&schema.name);
                 self.reporter.unreadable(&schema.name, By::Shape, None);
                 self.side.look_soon();
             }
@@ -78,7 +79,9 @@ impl Stream<'_> {
             databases.is_none_or(|all| all.iter().any(|database| self.names.same_part(database, &name.schema)))
         };
         let reached = self.captured().into_iter().map(|schema| schema.name.clone());
-        let reached = reached.filter(|name| is_reached(name) && !self.asked.contains(name));
+        let reached: Vec<_> = reached.filter(is_reached).collect();
+        reached.iter().for_each(|name| self.copier.gate.spoil(name));
+        let reached = reached.into_iter().filter(|name| !self.asked.contains(name));
         let again = reached.map(|name| (name, BY_STATEMENT.to_owned())).collect();
         self.copy_again(again).await
     }
@@ -105,6 +108,7 @@ impl Stream<'_> {
         if self.system.flavour == Flavour::Mariadb {
             tables.iter().for_each(|table| self.passed.note(table, &decision.xid));
         }
+        tables.iter().for_each(|table| self.copier.gate.spoil(table));
         let tables = tables.into_iter().filter(|table| !self.asked.contains(table));
         let again = tables.map(|table| (table, TWO_PHASE.to_owned())).collect();
         self.copy_again(again).await
@@ -135,6 +139,7 @@ impl Stream<'_> {
 
     /// Durable when this returns.
     pub(super) async fn copy_again(&mut self, tables: BTreeMap<TableName, String>) -> Result<(), Fault> {
+        tables.keys().for_each(|table| self.copier.gate.spoil(table));
         self.asked.extend(tables.keys().cloned());
         let entries = tables.into_iter().map(|(table, why)| {
             tracing::warn!(system = %self.system.name, %table, why, "the table is copied again");

@@ -29,6 +29,8 @@ pub struct Dump {
     rotation: Rotation,
     /// Where the last event ended.
     end: LogPlace,
+    /// What MySQL passes over, because we have it, comes as a heartbeat that tells where it ended.
+    passes_over: bool,
 }
 
 /// How the next ROTATE ends.
@@ -103,7 +105,8 @@ impl Dump {
             From::Gtids(_) if server.checksums => Rotation::Checked,
             From::Gtids(_) => Rotation::Whole,
         };
-        Ok(Self { stream, silence_max, rotation, end: LogPlace::default() })
+        let passes_over = server.flavour == Flavour::Mysql;
+        Ok(Self { stream, silence_max, rotation, end: LogPlace::default(), passes_over })
     }
 
     /// The next event. Cancel-safe.
@@ -157,7 +160,12 @@ impl Dump {
 
     /// The upper half of an offset is what makes it grow.
     fn advance(&mut self, header: &Header) {
-        let is_in_file = header.end != 0 && !matches!(header.kind, kind::ROTATE | kind::HEARTBEAT | kind::HEARTBEAT_V2);
+        let is_farther = || u64::from(header.end) > self.end.offset;
+        let is_in_file = match header.kind {
+            kind::ROTATE => false,
+            kind::HEARTBEAT | kind::HEARTBEAT_V2 => self.passes_over && is_farther(),
+            _ => header.end != 0,
+        };
         if is_in_file {
             self.end.offset = grown(self.end.offset, header.end);
         }

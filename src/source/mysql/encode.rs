@@ -4,6 +4,7 @@
 //! it. Nothing is allocated for a row once the buffers have grown.
 
 use super::cell::{Scratch, write_logged, write_read};
+use super::copy::Now;
 use crate::decode::mysql::column::Storage;
 use crate::decode::mysql::rows::Cell;
 use crate::decode::mysql::table_map::TableMap;
@@ -161,11 +162,17 @@ impl ChunkEncoder {
         Ok(())
     }
 
-    /// A row of a copy, its values in the order of the schema's columns.
+    /// A row of a copy, its values in the order of the schema's columns, as it is by `now`. Gives whether it still is.
     ///
     /// # Errors
     /// [`CellError`]; the chunk then holds what it held before.
-    pub fn read(&mut self, schema: &TableSchema, ordinal: u64, row: &[mysql_async::Value]) -> Result<(), CellError> {
+    pub fn read(
+        &mut self,
+        schema: &TableSchema,
+        ordinal: u64,
+        row: &[mysql_async::Value],
+        now: impl FnOnce(&[u8]) -> Now,
+    ) -> Result<bool, CellError> {
         self.clear();
         let misfit = |column: &str| unreadable(schema, column, row);
         if row.len() != schema.columns.len() {
@@ -184,8 +191,19 @@ impl ChunkEncoder {
             write_read(column.shape.value_type, digits, modifier, number, value, scratch, &mut self.after)
                 .ok_or_else(|| misfit(&column.shape.name))?;
         }
+        match now(&self.after) {
+            Now::Same => self.put(schema, Op::Read, ordinal, true, false),
+            Now::Is(image) => self.read_image(schema, ordinal, &image),
+            Now::Gone => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The same of a row that the log had.
+    pub fn read_image(&mut self, schema: &TableSchema, ordinal: u64, image: &[u8]) {
+        self.clear();
+        self.after.extend_from_slice(image);
         self.put(schema, Op::Read, ordinal, true, false);
-        Ok(())
     }
 
     pub fn truncate(&mut self, schema: &TableSchema, ordinal: u64) {

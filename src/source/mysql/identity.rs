@@ -125,6 +125,18 @@ pub async fn executed(connection: &mut Connection, flavour: Flavour) -> Result<G
     }
 }
 
+/// What of that is not in the log, or no longer; MariaDB does not say.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn purged(connection: &mut Connection, flavour: Flavour) -> Result<Option<GtidSet>, Fault> {
+    if flavour == Flavour::Mariadb {
+        return Ok(None);
+    }
+    let row = connection.row("SELECT @@global.gtid_purged").await?;
+    row.some(0)?.parse().map(|set| Some(GtidSet::Mysql(set))).map_err(|_| Fault::Protocol("a broken GTID set"))
+}
+
 /// How far the server has written its log: what somebody else can see was written before.
 ///
 /// # Errors
@@ -225,7 +237,9 @@ pub fn judge(server: &Server, checkpoint: &MysqlCheckpoint, found: &Found) -> Re
         let (found, known) = (&server.executed, &checkpoint.executed);
         return halt(code::HISTORY_BEHIND, format!("the server has {found}, the checkpoint has {known}"));
     }
-    if let Some(purged) = server.purged.as_ref().filter(|purged| !checkpoint.executed.covers(purged)) {
+    // A log that is whole from the checkpoint on has lost nothing: the server was told of what is not in it (`look`).
+    let purged = server.purged.as_ref().filter(|_| *found != Found::Same);
+    if let Some(purged) = purged.filter(|purged| !checkpoint.executed.covers(purged)) {
         let known = &checkpoint.executed;
         return halt(code::LOG_PURGED, format!("the server has purged {purged}, the checkpoint has only {known}"));
     }
@@ -285,7 +299,8 @@ mod tests {
         let purged = || Found::Purged("so".into());
         assert_eq!(judged(&server("A:1-9", "A:1-5"), Found::Same), None);
         assert_eq!(judged(&server("A:1-9", "A:1-5"), Found::Unknown), None);
-        assert_eq!(judged(&server("A:1-9", "A:1-6"), Found::Same), Some(code::LOG_PURGED));
+        assert_eq!(judged(&server("A:1-9", "A:1-6"), Found::Unknown), Some(code::LOG_PURGED));
+        assert_eq!(judged(&server("A:1-9", "A:1-5:7"), Found::Same), None);
         assert_eq!(judged(&server("A:1-4", ""), other()), Some(code::HISTORY_BEHIND));
         assert_eq!(judged(&server("A:1-9", ""), other()), Some(code::HISTORY_DIFFERS));
         assert_eq!(judged(&server("A:1-9", "A:1-5"), purged()), Some(code::LOG_PURGED));

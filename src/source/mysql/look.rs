@@ -22,6 +22,7 @@ use tokio::time::Instant;
 const VERSION: u8 = 1;
 const UNLOGGED: &str = "it was altered, restored or made again, and no statement in the log says so";
 const UNFIT_BEFORE: &str = "it could not be captured for a while";
+const NOT_IN_LOG: &str = "the server was told of transactions that are not in its log (gtid_purged)";
 const NOTHING_KEPT: &str = "nothing is known of how it was before";
 
 /// One table. Kept for longer than a release lives: tags are append-only, and a golden test holds the bytes.
@@ -142,6 +143,21 @@ impl Stream<'_> {
         Entry::decode(kept.get(table)?)?.row_end().map(str::to_owned)
     }
 
+    /// Transactions that the server was told it has (`gtid_purged`), and that never were in its log: what they did is unknown, so
+    /// every table is copied again. From here on they are passed.
+    async fn take_unlogged(&mut self, look: &Look, end: &LogPlace) -> Result<(), Fault> {
+        // What was in the log has come by then, though it may be purged since.
+        let purged = look.purged.as_ref().filter(|_| end.order() >= look.end.order());
+        let Some(purged) = purged.filter(|purged| !self.assembly.executed().covers(purged)) else { return Ok(()) };
+        tracing::warn!(system = %self.system.name, %purged, "the server has transactions that are not in its log");
+        let tables = self.captured().into_iter().map(|schema| schema.name.clone());
+        let tables = tables.filter(|table| !self.asked.contains(table));
+        self.copy_again(tables.map(|table| (table, NOT_IN_LOG.to_owned())).collect()).await?;
+        self.assembly.pass(purged);
+        self.idle_since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
     /// Compares the newest look with what is kept, once the stream has come to it.
     pub(super) async fn compare_look(&mut self, end: &LogPlace) -> Result<(), Fault> {
         if !self.looked.is_open || self.assembly.in_transaction() {
@@ -152,6 +168,7 @@ impl Stream<'_> {
             return Ok(());
         }
         self.looked.is_open = false;
+        self.take_unlogged(&look, end).await?;
         let kept = self.journal.catalogue(&self.system.name);
         let mut entries = Vec::new();
         for table in &look.tables {

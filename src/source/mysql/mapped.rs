@@ -48,6 +48,9 @@ impl Stream<'_> {
                 Err(fault) => return Err(fault),
             },
         };
+        if let Captured::PassedOver(name) = &captured {
+            self.copier.gate.spoil(name);
+        }
         self.assembly.table(table_id, body, captured);
         Ok(())
     }

@@ -94,7 +94,8 @@ impl Look<'_> {
             self.error(code::PERMISSION_MISSING, format!("{user} may read no table"), [sql]);
         } else if self.system.flavour == Flavour::Mysql && lacking(&["LOCK TABLES"]) {
             let sql = format!("GRANT LOCK TABLES ON *.* TO {user};");
-            let message = format!("{user} has no LOCK TABLES, which copies of tables need for two statements");
+            let message =
+                format!("{user} has no LOCK TABLES, which copies of tables without a key or without transactions need");
             self.warning(code::PERMISSION_MISSING, message, [sql]);
         }
         Ok(())

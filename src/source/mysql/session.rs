@@ -111,7 +111,8 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
     let mut connection = Connection::open(&system.endpoint).await?;
     let server = identity::read(&mut connection, system.flavour).await?;
     identity::fit(&server)?;
-    let Started { server, checkpoint, place } = start::find(&mut connection, system, server, known.as_ref()).await?;
+    let Started { server, checkpoint, place, behind } =
+        start::find(&mut connection, system, server, known.as_ref()).await?;
     let charsets = catalogue::charsets(&mut connection, system.flavour).await?;
     let names = NameCase::of(&mut connection).await?;
     let omits_generated = catalogue::omits_generated(&mut connection).await?;
@@ -127,10 +128,10 @@ async fn open(context: &Context, intake: &mut Intake) -> Result<Opened, Fault> {
         record(context, intake, &checkpoint).await?;
     }
     describe_unknown(&mut connection, context, intake, tables, &charsets).await?;
-    let (behind, from) = (checkpoint.executed.to_string(), place.as_ref().map(ToString::to_string));
-    let begin = place.as_ref().map_or(From::Gtids(&checkpoint.executed), From::Place);
+    let from = place.as_ref().map(ToString::to_string);
+    let begin = place.as_ref().map_or(From::Gtids(&behind), From::Place);
     let dump = Dump::start(connection, system, &server, begin).await?;
-    tracing::info!(system = %system.name, behind, from, tables = tables.len(), "streaming");
+    tracing::info!(system = %system.name, %behind, from, tables = tables.len(), "streaming");
     let passed = if known.is_some() { Passed::before(&asked(journal, system)) } else { Passed::default() };
     Ok(Opened { dump, charsets, names, omits_generated, look, definitions, checkpoint, place, passed })
 }

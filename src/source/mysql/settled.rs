@@ -3,7 +3,8 @@
 //! MariaDB writes XA COMMIT to its log, and its snapshots count it as done, before the storage engine has committed: a copy
 //! that begins behind it may lack its rows. XA RECOVER lists a transaction until the engine has. So a snapshot has what the
 //! stream had passed, and XA RECOVER no longer listed, before it was taken; of anything else nobody knows, and another copy
-//! follows. (Source: MariaDB 10.11 sql/xa.cc, `trans_xa_commit`.) MySQL locks the table for a snapshot, which waits for both.
+//! follows. (Source: MariaDB 10.11 sql/xa.cc, `trans_xa_commit`.) MySQL counts a
+//! transaction as done behind its engine, and a copy on MySQL waits for that (`copy::window`).
 
 use super::fault::Fault;
 use crate::decode::mysql::xa;

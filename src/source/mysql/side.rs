@@ -47,6 +47,8 @@ pub struct Look {
     pub tables: Vec<ServerTable>,
     pub executed: GtidSet,
     pub end: LogPlace,
+    /// What was not in the log before `end`, or no longer; MariaDB does not say.
+    pub purged: Option<GtidSet>,
 }
 
 impl Look {
@@ -59,8 +61,9 @@ impl Look {
     ) -> Result<Self, Fault> {
         let at = Instant::now();
         let tables = tables::configured(connection, system, definitions).await?;
+        let purged = identity::purged(connection, system.flavour).await?;
         let end = identity::written_to(connection, system.flavour).await?;
-        Ok(Self { at, tables, executed: identity::executed(connection, system.flavour).await?, end })
+        Ok(Self { at, tables, executed: identity::executed(connection, system.flavour).await?, end, purged })
     }
 
     pub fn table(&self, name: &TableName) -> Option<&ServerTable> {

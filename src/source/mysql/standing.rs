@@ -16,12 +16,20 @@ use crate::model::time::UnixMicros;
 
 impl Stream<'_> {
     fn is_met(&mut self, dump: &Dump) -> bool {
-        let here = Whereabouts { executed: self.assembly.executed(), committed: &self.committed, end: dump.end() };
-        self.copier.gate.meet(here)
+        self.copier.gate.meet(Whereabouts { committed: &self.committed, end: dump.end() })
+    }
+
+    /// Keeps from here on what changes of the table that the copier is about to take a snapshot of.
+    fn open_window(&mut self) {
+        if let Some(table) = self.copier.gate.open_window(self.assembly.executed()) {
+            // Rows of it that are passed over have to be noticed.
+            self.assembly.forget_passed_over_of(&table);
+        }
     }
 
     /// Stands still while the copier wants it here, and journals what it brings.
     pub(super) async fn stand(&mut self, dump: &Dump) -> Result<(), Fault> {
+        self.open_window();
         if !self.is_met(dump) {
             return Ok(());
         }
@@ -48,13 +56,21 @@ impl Stream<'_> {
                     self.intake.commit(self.copy_step(progress, schema, changes)).await?;
                     unfinished = false;
                 }
+                Some(Request::Watch(opening)) => {
+                    self.copier.gate.open(opening);
+                    self.open_window();
+                }
                 Some(Request::Hold(claim)) => {
                     self.copier.gate.claim(claim);
                     if !self.is_met(dump) {
                         break;
                     }
                 }
-                Some(Request::Release) | None => break,
+                Some(Request::Release) => {
+                    self.copier.gate.disclaim();
+                    break;
+                }
+                None => break,
             }
         }
         if unfinished {
@@ -66,6 +82,13 @@ impl Stream<'_> {
     /// A request while the stream goes on.
     pub(super) async fn hear(&mut self, dump: &Dump, request: Option<Request>) -> Result<(), Fault> {
         match request {
+            Some(Request::Watch(opening)) => {
+                self.copier.gate.open(opening);
+                if !self.assembly.in_transaction() {
+                    self.open_window();
+                }
+                Ok(())
+            }
             Some(Request::Hold(claim)) => {
                 self.copier.gate.claim(claim);
                 // An idle server sends nothing that would bring the stream anywhere else.

@@ -10,6 +10,7 @@ use super::identity::{self, Server};
 use super::mariadb;
 use crate::config::{Flavour, MysqlSystem};
 use crate::model::checkpoint::MysqlCheckpoint;
+use crate::model::gtid::GtidSet;
 use crate::model::position::LogPlace;
 
 pub struct Started {
@@ -17,6 +18,8 @@ pub struct Started {
     pub checkpoint: MysqlCheckpoint,
     /// Where to begin reading; `None`: behind the checkpoint's transactions, wherever that is.
     pub place: Option<LogPlace>,
+    /// The same as transactions. MySQL reads its log only to those who have what is not in it.
+    pub behind: GtidSet,
 }
 
 /// # Errors
@@ -37,7 +40,8 @@ pub async fn find(
             landmark: Some(history::begin(system, &server).await?),
         };
         let place = places(&server).then(|| server.log_end.clone());
-        return Ok(Started { server, checkpoint, place });
+        let behind = checkpoint.executed.clone();
+        return Ok(Started { server, checkpoint, place, behind });
     };
     // Another server's log says nothing.
     let is_other = server.flavour == Flavour::Mysql && server.identity != known.server;
@@ -57,7 +61,9 @@ pub async fn find(
         checkpoint.end = server.log_end.clone();
         checkpoint.landmark = Some(history::begin(system, &server).await?);
     }
-    Ok(Started { server, checkpoint, place })
+    let mut behind = checkpoint.executed.clone();
+    server.purged.iter().for_each(|purged| behind.add_all(purged));
+    Ok(Started { server, checkpoint, place, behind })
 }
 
 /// Whether the server is told the place to read from.

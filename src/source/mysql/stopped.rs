@@ -29,6 +29,7 @@ impl Stream<'_> {
             let next = problem.code.entry().next;
             tracing::error!(system = %self.system.name, %table, %problem, next, "table halted");
         }
+        self.copier.gate.spoil(table);
         if self.asked.contains(table) {
             return Ok(());
         }

@@ -16,6 +16,7 @@ use crate::config::MysqlSystem;
 use crate::decode::mysql::types::Charsets;
 use crate::journal::{Commit, Intake, Journal};
 use crate::model::checkpoint::{Checkpoint, MysqlCheckpoint, MysqlFingerprint};
+use crate::model::gtid::Gtid;
 use crate::model::name::TableName;
 use crate::model::position::{LogPlace, Position};
 use crate::model::schema::TableSchema;
@@ -122,11 +123,13 @@ impl Stream<'_> {
                     self.lost_by_server().await?;
                     taken = self.assembly.end_of_incident(&logged.header);
                 }
-                Step::Dropped => {
+                Step::Dropped(gtid) => {
+                    self.copier.gate.undone(&gtid);
                     self.intake.abandon().await?;
                     taken = Ok(Step::Nothing);
                 }
-                Step::Undone(schemas) => {
+                Step::Undone(gtid, schemas) => {
+                    self.copier.gate.undone(&gtid);
                     self.undone(&schemas).await?;
                     taken = Ok(Step::Nothing);
                 }
@@ -159,16 +162,23 @@ impl Stream<'_> {
         })
     }
 
+    /// Of the open transaction.
     async fn hand_over_chunk(&mut self) -> Result<(), Fault> {
-        if let Some(chunk) = self.assembly.take_chunk() {
-            self.intake.chunk(chunk).await?;
+        let gtid = self.assembly.gtid().cloned();
+        self.hand_over_chunk_of(gtid.as_ref()).await
+    }
+
+    async fn hand_over_chunk_of(&mut self, gtid: Option<&Gtid>) -> Result<(), Fault> {
+        let Some(chunk) = self.assembly.take_chunk() else { return Ok(()) };
+        if let (Some(window), Some(gtid)) = (self.copier.gate.window(), gtid) {
+            window.take(gtid, &chunk, |id| self.journal.schema(id));
         }
-        Ok(())
+        Ok(self.intake.chunk(chunk).await?)
     }
 
     async fn commit(&mut self, completed: Completed, end: &LogPlace) -> Result<(), Fault> {
-        self.hand_over_chunk().await?;
         let Completed { gtid, commit_time, changes, schemas } = completed;
+        self.hand_over_chunk_of(Some(&gtid)).await?;
         self.advance(end);
         self.checkpoint.last = Some(MysqlFingerprint { gtid: gtid.clone(), commit_time });
         let commit = Commit {

@@ -79,6 +79,16 @@ impl Assembly {
         self.open.is_some()
     }
 
+    /// The transaction that is open.
+    pub fn gtid(&self) -> Option<&Gtid> {
+        self.open.as_ref().map(|open| &open.gtid)
+    }
+
+    /// These will not come.
+    pub fn pass(&mut self, transactions: &GtidSet) {
+        self.executed.add_all(transactions);
+    }
+
     /// Everything up to where the stream stands.
     pub fn executed(&self) -> &GtidSet {
         &self.executed
@@ -132,7 +142,7 @@ impl Assembly {
     fn cut_short(&mut self) -> Step {
         let Some(open) = self.open.take() else { return Step::Taken };
         drop(self.take_chunk());
-        if open.ordinal > 0 { Step::Dropped } else { Step::Nothing }
+        if open.ordinal > 0 { Step::Dropped(open.gtid) } else { Step::Nothing }
     }
 
     /// The server lost events, which is all that it says.
@@ -209,6 +219,11 @@ impl Assembly {
     /// Those whose rows are passed over are to be described again.
     pub fn forget_passed_over(&mut self) {
         self.tables.retain(|_, (_, captured)| matches!(captured, Captured::As(_)));
+    }
+
+    /// The same for one table.
+    pub fn forget_passed_over_of(&mut self, name: &TableName) {
+        self.tables.retain(|_, (_, captured)| !matches!(captured, Captured::PassedOver(passed) if passed == name));
     }
 
     /// Gives how many bytes of the event are left once the chunk is full: a few bytes of a row may be very many as text.
@@ -359,7 +374,7 @@ impl Assembly {
         }
         if open.undone {
             drop(self.take_chunk());
-            return Ok(Step::Undone(open.schemas.into_iter().collect()));
+            return Ok(Step::Undone(open.gtid, open.schemas.into_iter().collect()));
         }
         let seconds = UnixMicros(i64::from(header.timestamp) * 1_000_000);
         Ok(Step::Commit(Completed {

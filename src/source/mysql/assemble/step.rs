@@ -30,13 +30,13 @@ pub enum Step {
     /// that is known.
     Changes(Option<Vec<String>>),
     /// A transaction ended of whose changes some were undone: these tables are not what its rows tell.
-    Undone(Vec<SchemaId>),
+    Undone(Gtid, Vec<SchemaId>),
     /// A statement that is not known; the same is to follow.
     Unknown(Mentions),
     /// The last chunk, then the transaction.
     Commit(Completed),
     /// What was taken of a transaction does not count: it is prepared only, or was never written to its end.
-    Dropped,
+    Dropped(Gtid),
     /// The server says that it lost events. The same as for DDL is to follow, with [`super::Assembly::end_of_incident`].
     Lost,
     /// Such a transaction committed; the same is to follow.

@@ -32,7 +32,7 @@ impl Assembly {
             self.prepared.insert(xid, open.tables);
         }
         drop(self.take_chunk());
-        Ok(if open.ordinal > 0 { Step::Dropped } else { Step::Nothing })
+        Ok(if open.ordinal > 0 { Step::Dropped(open.gtid) } else { Step::Nothing })
     }
 
     pub(super) fn two_phase(&mut self, header: &Header, text: &[u8]) -> Result<Step, Fault> {

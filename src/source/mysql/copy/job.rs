@@ -1,38 +1,25 @@
 //! One table's copy, from where its record stands to its end.
 
-use super::gaps::Gaps;
-use super::gate::{Held, Request};
-use super::key::{self, Key};
+use super::gate::Request;
+use super::key;
 use super::pace;
 use super::snapshot::Connections;
+use super::stand::Standing;
 use super::{Trouble, Worker};
-use crate::config::Flavour;
 use crate::journal::{CHUNK_BYTES_MAX, CatalogueEntry, CopyProgress, CopyRecord, CopyState};
 use crate::model::copy::{CopyPhase, CopyStep};
-use crate::model::name::TableName;
-use crate::model::schema::{SchemaId, TableSchema, TableShape};
-use crate::source::mysql::catalogue;
-use crate::source::mysql::connection::literal;
+use crate::model::schema::SchemaId;
 use crate::source::mysql::define::MOVED;
 use crate::source::mysql::encode::{ChunkEncoder, unreadable};
 use crate::source::mysql::fault::Fault;
-use crate::source::mysql::look::Entry;
 use crate::source::mysql::settled::Listed;
-use crate::source::mysql::tables::{self, has_snapshots};
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long the stream may take to a snapshot's place before it is given up for a later one.
-const ARRIVAL: Duration = Duration::from_secs(30);
-/// The same where the table is locked against writers meanwhile.
-const ARRIVAL_LOCKED: Duration = Duration::from_secs(2);
-/// Until the table is locked again, so that its writers get on.
-const PAUSE_LOCKED: Duration = Duration::from_secs(2);
 const FIRST_ROWS: u64 = 2_000;
 /// A chunk holds the stream while it is read: so much, or so long, at most about.
 const BYTES_AIM: u64 = 8 * 1024 * 1024;
@@ -42,22 +29,12 @@ const ROWS_MAX: u64 = 200_000;
 /// A table is read faster only step by step: its next rows may be larger.
 const GROWTH_MAX: f64 = 4.0;
 
-/// A snapshot that stands open, the stream held in its place.
-struct Standing {
-    shape: TableShape,
-    key: Key,
-    gaps: Gaps,
-    rows_estimate: u64,
-    schema: Arc<TableSchema>,
-    /// What the catalogue says of the table.
-    entry: Entry,
-    /// As of before the snapshot; MariaDB alone.
-    listed: Option<Listed>,
-}
-
 /// What one chunk read.
 #[derive(Default)]
 struct Read {
+    /// Of the server.
+    fetched: u64,
+    /// To the journal.
     rows: u64,
     bytes: u64,
     took: Duration,
@@ -70,11 +47,12 @@ impl Worker {
         loop {
             self.wait_for_followers(&record).await;
             let mut standing = self.stand(connections, &record).await?;
-            if self.starts_over(&record, &standing) {
+            let begins = self.starts_over(&record, &standing);
+            if begins {
                 record = self.begin(record, &mut standing).await?;
             }
-            let read = self.read(connections, &standing, &mut record, rows_max).await?;
-            let is_last = standing.key.is_empty() || read.rows < rows_max;
+            let read = self.read(connections, &mut standing, &mut record, rows_max, begins).await?;
+            let is_last = standing.key.is_empty() || read.fetched < rows_max;
             if is_last {
                 record.state = CopyState::Done;
                 self.commit(&record, CopyPhase::End, standing.schema.id, 0, None).await?;
@@ -102,83 +80,6 @@ impl Worker {
         if waits {
             self.reporter.copy_waits(&record.table, None);
         }
-    }
-
-    /// Opens a snapshot of the table and holds the stream where it belongs.
-    async fn stand(&mut self, connections: &mut Connections, record: &CopyRecord) -> Result<Standing, Trouble> {
-        let mut stood = false;
-        let locks = self.has_to_lock(&record.table);
-        let arrival = if locks { ARRIVAL_LOCKED } else { ARRIVAL };
-        loop {
-            let listed = match self.system.flavour {
-                Flavour::Mysql => None,
-                Flavour::Mariadb => Some(Listed::ask(&mut connections.other).await?),
-            };
-            let snapshot = match locks {
-                true => connections.snapshot_locked(&record.table).await,
-                false => connections.snapshot(&record.table).await,
-            };
-            let place = match snapshot {
-                Ok(place) => place,
-                Err(fault) => {
-                    // The snapshot may be open; so the connection is of no use if this fails.
-                    connections.end().await?;
-                    return Err(fault.into());
-                }
-            };
-            // MariaDB's place is exact or not at all.
-            let stood_under_lock = stood && self.system.flavour == Flavour::Mysql;
-            match timeout(arrival, self.knocker.hold(place, stood_under_lock)).await.map(Result::ok) {
-                Ok(None) => return Err(Trouble::Gone),
-                Ok(Some(Held::Exactly)) => return self.look(connections, record, listed).await,
-                // The stream stays where it is, so the next snapshot is not behind it, or soon will not be.
-                Ok(Some(Held::Beyond)) => {
-                    stood = true;
-                    connections.end().await?;
-                }
-                Err(_) => {
-                    self.knocker.send(Request::Release).await?;
-                    stood = false;
-                    connections.end().await?;
-                    if locks {
-                        sleep(PAUSE_LOCKED).await;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Its engine has no snapshots.
-    fn has_to_lock(&self, table: &TableName) -> bool {
-        let looked = self.looked.borrow();
-        looked.tables.iter().any(|looked| looked.name == *table && !has_snapshots(&looked.engine))
-    }
-
-    /// The snapshot has touched the table, so it looks as it did then.
-    async fn look(
-        &mut self,
-        connections: &mut Connections,
-        record: &CopyRecord,
-        listed: Option<Listed>,
-    ) -> Result<Standing, Trouble> {
-        let table = &record.table;
-        let described = catalogue::describe(&mut connections.other, table).await?;
-        let described = described.ok_or_else(|| Trouble::Table(format!("{table} is not on the server")))?;
-        let shape = described.shape_of(table, &mut self.charsets, &mut connections.other, self.system.flavour).await?;
-        let shape = shape.map_err(|why| catalogue::unreadable(table, &why))?;
-        let sql = format!(
-            "SELECT COALESCE(table_rows, 0) FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
-            literal(&table.schema),
-            literal(&table.table)
-        );
-        let rows_estimate = connections.other.row(&sql).await?.number(0)?;
-        let table = tables::one(&mut connections.reader, table).await?;
-        let table = table.ok_or_else(|| Trouble::Table(format!("{} is not on the server", record.table)))?;
-        let entry = Entry::of(&table);
-        let key = Key::new(&shape, &described.primary_key);
-        let gaps = Gaps::of(&shape, &described, &self.charsets);
-        let schema = self.knocker.describe(shape.clone()).await?;
-        Ok(Standing { shape, key, gaps, rows_estimate, schema, entry, listed })
     }
 
     /// Whether what was read so far is of no use: nothing was, the key is another, or there is none to go on behind.
@@ -234,13 +135,15 @@ impl Worker {
         Ok(begun)
     }
 
-    /// Reads the next rows and journals them.
+    /// Reads the next rows and journals them. What changed meanwhile and was not read is behind the copy's begin in the log, but
+    /// where it `begins` here.
     async fn read(
         &mut self,
         connections: &mut Connections,
-        standing: &Standing,
+        standing: &mut Standing,
         record: &mut CopyRecord,
         rows_max: u64,
+        begins: bool,
     ) -> Result<Read, Trouble> {
         let started = Instant::now();
         let (mut read, mut encoder) = (Read::default(), ChunkEncoder::default());
@@ -256,9 +159,11 @@ impl Worker {
                 return Err(Fault::from(unreadable(&standing.schema, column, &values)).into());
             }
             let before = encoder.len();
-            encoder.read(&standing.schema, read.rows, &values).map_err(Fault::from)?;
+            let now = |row: &[u8]| standing.changed.now(&standing.schema, row);
+            let is_there = encoder.read(&standing.schema, read.rows, &values, now).map_err(Fault::from)?;
             read.bytes += (encoder.len() - before) as u64;
-            read.rows += 1;
+            read.rows += u64::from(is_there);
+            read.fetched += 1;
             last = values;
             // One more row may be as large as the last; a body's bound holds but for a single larger change.
             if encoder.len() >= CHUNK_BYTES_MAX / 2 {
@@ -267,13 +172,22 @@ impl Worker {
         }
         drop(rows);
         reader.close(statement).await.map_err(Fault::from)?;
+        for image in standing.changed.unread().filter(|_| begins) {
+            encoder.read_image(&standing.schema, read.rows, image);
+            read.rows += 1;
+            if encoder.len() >= CHUNK_BYTES_MAX / 2 {
+                self.knocker.send(Request::Chunk(encoder.take())).await?;
+            }
+        }
         if !encoder.is_empty() {
             self.knocker.send(Request::Chunk(encoder.take())).await?;
         }
-        if read.rows > 0 {
+        if read.rows + read.fetched > 0 {
             record.rows += read.rows;
             record.bytes += read.bytes;
-            record.last_key = standing.key.of(&last).ok_or(Fault::Protocol("a row without its key"))?;
+            if read.fetched > 0 {
+                record.last_key = standing.key.of(&last).ok_or(Fault::Protocol("a row without its key"))?;
+            }
             self.commit(record, CopyPhase::Rows, standing.schema.id, read.rows, None).await?;
         }
         read.took = started.elapsed();

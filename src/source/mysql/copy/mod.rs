@@ -1,13 +1,14 @@
 //! Copies of tables: all rows as they are, read in key ranges beside the stream and journaled in their place.
 //!
 //! A task of its own with connections of its own, one table at a time. Each chunk has its own short snapshot, so a copy
-//! keeps no old rows alive, and after a crash it goes on behind the last key that is durable. How a chunk finds its place:
+//! keeps no old rows alive, and after a crash it goes on behind the last key that is durable. How a chunk finds its place
+//! (`stand`):
 //!
-//! 1. Take a snapshot and the GTIDs that it sees (`snapshot`): on MySQL under a lock on the table that lives for these two
-//!    statements, on MariaDB without any.
-//! 2. Let the stream go on to exactly these GTIDs and hold it there. If it was beyond them already, take another snapshot while
-//!    it stands.
-//! 3. Read the rows under the snapshot and journal them; let the stream go.
+//! 1. Take a snapshot, and the place in the log behind which it sees nothing (`snapshot`).
+//! 2. Let the stream go on to this place and hold it there. MariaDB's snapshot is exactly of its place: if the stream was beyond
+//!    it already, take another snapshot while it stands. MySQL's is not: the stream keeps what changes of the table meanwhile
+//!    (`window`).
+//! 3. Read the rows under the snapshot, those that changed as they are by now, and journal them; let the stream go.
 //!
 //! So a row read is exactly as old as its place.
 
@@ -17,10 +18,13 @@ mod job;
 mod key;
 mod pace;
 mod snapshot;
+mod stand;
+mod window;
 
 pub use gate::{Gate, Request, Whereabouts};
 pub use key::behind;
 pub use snapshot::qualified;
+pub use window::Now;
 
 use super::fault::Fault;
 use super::policy::{self, Verdict};

@@ -1,21 +1,23 @@
-//! A snapshot of one table, and the place in the log that it belongs to, taken as one.
+//! A snapshot of one table, and the place in the log behind which it sees nothing.
 //!
-//! MySQL has no snapshot that tells its place, so the table is locked against writers for two statements: whoever wrote to it
-//! before has committed and is in both, whoever writes after is in neither. MariaDB's consistent snapshot tells its place in
-//! the log. A table whose engine has no snapshots stays locked against writers while a chunk is read. Surprise: a snapshot locks
-//! nothing, so the table is touched at once, which keeps its shape until the end.
+//! MariaDB's consistent snapshot tells its place. MySQL has none that does: what others can see was logged before, so where the
+//! log ends behind the snapshot is such a place, and what it may not see of what is before it is `window`'s to know. A table
+//! whose engine has no snapshots stays locked against writers while a chunk is read. Surprise: a snapshot locks nothing, so the
+//! table is touched at once, which keeps its shape until the end.
 
-use super::gate::Place;
 use crate::config::{Flavour, MysqlSystem};
 use crate::model::gtid::GtidSet;
 use crate::model::name::TableName;
 use crate::model::position::LogPlace;
 use crate::source::mysql::connection::{Connection, identifier};
 use crate::source::mysql::fault::Fault;
+use crate::source::mysql::identity::{executed, written_to};
 
 const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 /// MariaDB takes one or the other; its snapshot is what is needed.
 const BEGIN_MARIADB: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+
+const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 /// The one that reads, and the one that locks and asks.
 pub struct Connections {
@@ -38,53 +40,62 @@ impl Connections {
         Ok(Self { reader, other, flavour: system.flavour, locked: false })
     }
 
-    /// The same for a table whose engine has no snapshots: nobody writes to it until [`Self::end`].
+    /// Opens a snapshot on the reader; gives the place in the log behind which it sees nothing. MariaDB's sees all before it, too.
     ///
     /// # Errors
-    /// As [`Self::snapshot`], and 1044 without the right to lock.
-    pub async fn snapshot_locked(&mut self, table: &TableName) -> Result<Place, Fault> {
-        self.other.execute(&format!("LOCK TABLES {} READ", qualified(table))).await?;
-        self.locked = true;
-        let touch = format!("SELECT 1 FROM {} LIMIT 0", qualified(table));
-        match self.flavour {
-            Flavour::Mysql => self.under_lock(&touch).await,
-            Flavour::Mariadb => self.by_snapshot(&touch).await,
-        }
-    }
-
-    /// Opens a snapshot on the reader; gives what it sees.
-    ///
-    /// # Errors
-    /// Those of the connection, among them 1146 when the table is gone and 1205 when a writer kept it for too long.
-    pub async fn snapshot(&mut self, table: &TableName) -> Result<Place, Fault> {
+    /// Those of the connection, among them 1146 when the table is gone.
+    pub async fn snapshot(&mut self, table: &TableName) -> Result<LogPlace, Fault> {
         let touch = format!("SELECT 1 FROM {} LIMIT 0", qualified(table));
         match self.flavour {
             Flavour::Mysql => {
-                self.other.execute(&format!("LOCK TABLES {} READ", qualified(table))).await?;
-                let seen = self.under_lock(&touch).await;
-                self.other.execute("UNLOCK TABLES").await?;
-                seen
+                self.reader.execute(BEGIN).await?;
+                self.reader.execute(&touch).await?;
+                written_to(&mut self.other, self.flavour).await
             }
-            Flavour::Mariadb => self.by_snapshot(&touch).await,
+            Flavour::Mariadb => {
+                self.reader.execute(BEGIN_MARIADB).await?;
+                let place = self.told_by_snapshot().await;
+                self.reader.execute(&touch).await?;
+                place
+            }
         }
     }
 
-    async fn by_snapshot(&mut self, touch: &str) -> Result<Place, Fault> {
-        self.reader.execute(BEGIN_MARIADB).await?;
-        let seen = self.told_by_snapshot().await;
-        self.reader.execute(touch).await?;
-        seen
+    /// The same for a table whose engine has no snapshots: nobody writes to it until [`Self::end`].
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`], 1044 without the right to lock, and 1205 when a writer kept it for too long.
+    pub async fn snapshot_locked(&mut self, table: &TableName) -> Result<LogPlace, Fault> {
+        self.other.execute(&format!("LOCK TABLES {} READ", qualified(table))).await?;
+        self.locked = true;
+        self.snapshot(table).await
     }
 
-    async fn under_lock(&mut self, touch: &str) -> Result<Place, Fault> {
-        self.reader.execute(BEGIN).await?;
-        self.reader.execute(touch).await?;
-        let row = self.other.row("SELECT @@global.gtid_executed").await?;
-        let ids = row.some(0)?.parse().map_err(|_| Fault::Protocol("a broken GTID set"))?;
-        Ok(Place::Ids(GtidSet::Mysql(ids)))
+    /// The same for MySQL, with nobody writing to the table for some statements, so that the snapshot sees all of it that is
+    /// before its place. `None`: somebody always writes.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot_locked`].
+    pub async fn snapshot_between_writers(&mut self, table: &TableName) -> Result<Option<LogPlace>, Fault> {
+        match self.snapshot_locked(table).await {
+            Ok(place) => {
+                self.unlock().await?;
+                Ok(Some(place))
+            }
+            Err(Fault::Server { errno: LOCK_WAIT_TIMEOUT, .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
-    async fn told_by_snapshot(&mut self) -> Result<Place, Fault> {
+    /// What of MySQL's transactions every snapshot sees that is taken from here on.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn visible(&mut self) -> Result<GtidSet, Fault> {
+        executed(&mut self.other, self.flavour).await
+    }
+
+    async fn told_by_snapshot(&mut self) -> Result<LogPlace, Fault> {
         let (mut file, mut offset) = (String::new(), 0);
         for row in self.reader.rows("SHOW STATUS LIKE 'binlog_snapshot_%'").await? {
             match row.some(0)?.to_ascii_lowercase().as_str() {
@@ -96,7 +107,7 @@ impl Connections {
         if file.is_empty() {
             return Err(Fault::Protocol("a snapshot without a place"));
         }
-        Ok(Place::Log(LogPlace { file: file.into(), offset }))
+        Ok(LogPlace { file: file.into(), offset })
     }
 
     /// Ends the snapshot.
@@ -104,10 +115,12 @@ impl Connections {
     /// # Errors
     /// Those of the connection.
     pub async fn end(&mut self) -> Result<(), Fault> {
-        if std::mem::take(&mut self.locked) {
-            self.other.execute("UNLOCK TABLES").await?;
-        }
+        self.unlock().await?;
         self.reader.execute("COMMIT").await
+    }
+
+    async fn unlock(&mut self) -> Result<(), Fault> {
+        if std::mem::take(&mut self.locked) { self.other.execute("UNLOCK TABLES").await } else { Ok(()) }
     }
 }
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-async fn request(attached: &Attached, table: &str) -> CopyRecord {
+pub async fn request(attached: &Attached, table: &str) -> CopyRecord {
     let name = SystemName::new("crm").expect("a name");
     let after = attached.journal.bounds().durable;
     attached.journal.request_copy(&name, &TableName::new("crm", table), after).await.expect("recorded")
 }
 
-async fn until_copy(attached: &Attached, table: &str, reached: impl Fn(&CopyRecord) -> bool) -> CopyRecord {
+pub async fn until_copy(attached: &Attached, table: &str, reached: impl Fn(&CopyRecord) -> bool) -> CopyRecord {
     let found =
         || attached.journal.copies().into_iter().find(|record| &*record.table.table == table && reached(record));
     let waited = async {
@@ -43,7 +43,7 @@ pub async fn copied(attached: &Attached, table: &str) -> CopyRecord {
 }
 
 /// Rows by `id`, as changes and reads make them; and how many reads said something else than the changes before them.
-fn replay(seen: &[Seen]) -> (BTreeMap<String, String>, usize) {
+pub fn replay(seen: &[Seen]) -> (BTreeMap<String, String>, usize) {
     let (mut rows, mut known, mut contradictions) = (BTreeMap::new(), BTreeMap::<String, Option<String>>::new(), 0);
     for change in seen.iter().filter(|seen| seen.table == "t") {
         let key = |row: &super::attached::Cells| row["id"].to_string();
@@ -64,7 +64,7 @@ fn replay(seen: &[Seen]) -> (BTreeMap<String, String>, usize) {
     (rows, contradictions)
 }
 
-async fn truth(server: &Server) -> BTreeMap<String, String> {
+pub async fn truth(server: &Server) -> BTreeMap<String, String> {
     let rows = server.rows("SELECT id, JSON_OBJECT('id', id), n, JSON_QUOTE(note) FROM t").await;
     let text = |row: Vec<Option<String>>| {
         let cell = |at: usize| row[at].clone().unwrap_or_else(|| "null".to_owned());
@@ -115,7 +115,7 @@ impl Writers {
     }
 }
 
-async fn many_rows(server: &Server) {
+pub async fn many_rows(server: &Server) {
     create_tables(server).await;
     for part in 0..10 {
         let rows: Vec<_> = (0..2_000).map(|at| format!("({}, 0, 'row {at}')", part * 2_000 + at)).collect();
