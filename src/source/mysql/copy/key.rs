@@ -1,8 +1,10 @@
 //! The key that a copy goes along: which columns, and the SQL that reads the rows behind a row.
 //!
-//! Surprises: a number compared with a string is compared as a double, so each part of a key is written as what it is; and
-//! `(a, b) > (x, y)` uses no index, so it is written out. ENUMs sort by number and compare by text: with one in
-//! the key, as without any key, a table is read in one piece.
+//! Surprises: a number compared with a string is compared as a double, so each part of a key is written as what it is; a FLOAT
+//! is compared as the double that it is exactly, which its own text is not; dates that do not exist are written only in a
+//! session that allows them; and `(a, b) > (x, y)` uses no index, so it is written out. ENUMs and SETs sort by number and
+//! compare by text: with one in the key, as without any key, a table is read in one piece. Infinities and NaN do not exist, and
+//! -0.0 is 0.
 
 use super::gaps::Gaps;
 use super::snapshot::qualified;
@@ -26,9 +28,9 @@ impl Key {
             let is_label = ["enum(", "set("].iter().any(|word| column.declared_type.starts_with(word));
             let sorts = match scalar {
                 Scalar::String => !is_label,
-                Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64 | Scalar::Decimal | Scalar::Bytes => {
-                    true
-                }
+                Scalar::Int32 | Scalar::Int64 | Scalar::UInt32 | Scalar::UInt64 | Scalar::Decimal => true,
+                Scalar::Float | Scalar::Double | Scalar::Bits | Scalar::Bytes => true,
+                Scalar::Date | Scalar::Time | Scalar::LocalDateTime | Scalar::Instant => true,
                 _ => false,
             };
             sorts.then(|| (name.clone(), place, scalar))
@@ -75,6 +77,19 @@ fn sql(value: &Value, scalar: Scalar) -> Option<String> {
     Some(match (value, scalar) {
         (Value::Int(number), _) => number.to_string(),
         (Value::UInt(number), _) => number.to_string(),
+        (Value::Float(number), _) => format!("{:e}", f64::from(*number)),
+        (Value::Double(number), _) => format!("{number:e}"),
+        (Value::Date(year, month, day, ..), Scalar::Date) => format!("DATE'{year:04}-{month:02}-{day:02}'"),
+        (Value::Date(year, month, day, hours, minutes, seconds, micros), _) => {
+            format!("TIMESTAMP'{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}.{micros:06}'")
+        }
+        (Value::Time(negative, days, hours, minutes, seconds, micros), _) => {
+            let (sign, hours) = (if *negative { "-" } else { "" }, days * 24 + u32::from(*hours));
+            format!("TIME'{sign}{hours:02}:{minutes:02}:{seconds:02}.{micros:06}'")
+        }
+        (Value::Bytes(bits), Scalar::Bits) => {
+            bits.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)).to_string()
+        }
         (Value::Bytes(text), Scalar::Decimal) => std::str::from_utf8(text).ok()?.to_owned(),
         (Value::Bytes(text), Scalar::String) => literal(std::str::from_utf8(text).ok()?),
         (Value::Bytes(bytes), _) => {
@@ -122,6 +137,18 @@ mod tests {
             key.rows_after(&shape, &Gaps::default(), &[], 10),
             "SELECT `a`, `b` FROM `crm`.`t` ORDER BY `b`, `a` LIMIT 10"
         );
+    }
+
+    #[test]
+    fn each_value_is_written_as_what_it_is_compared_as() {
+        let written = |value, scalar| sql(&value, scalar).expect("it is written");
+        assert_eq!(written(Value::Float(0.1), Scalar::Float), "1.0000000149011612e-1");
+        assert_eq!(written(Value::Double(-5e-324), Scalar::Double), "-5e-324");
+        assert_eq!(written(Value::Date(0, 0, 0, 0, 0, 0, 0), Scalar::Date), "DATE'0000-00-00'");
+        let moment = Value::Date(2023, 2, 31, 1, 2, 3, 4);
+        assert_eq!(written(moment, Scalar::LocalDateTime), "TIMESTAMP'2023-02-31 01:02:03.000004'");
+        assert_eq!(written(Value::Time(true, 34, 22, 59, 58, 7), Scalar::Time), "TIME'-838:59:58.000007'");
+        assert_eq!(written(Value::Bytes(vec![1, 0]), Scalar::Bits), "256");
     }
 
     #[test]

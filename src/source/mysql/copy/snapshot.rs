@@ -34,6 +34,8 @@ impl Connections {
     pub async fn open(system: &MysqlSystem) -> Result<Self, Fault> {
         let mut reader = Connection::open(&system.endpoint).await?;
         reader.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+        // Whatever a key has is written as a literal.
+        reader.execute("SET SESSION sql_mode = 'ALLOW_INVALID_DATES'").await?;
         let mut other = Connection::open(&system.endpoint).await?;
         // Writers queue behind a lock that waits.
         other.execute("SET SESSION lock_wait_timeout = 1").await?;
