@@ -82,6 +82,11 @@ impl Connection {
         self.rows(sql).await?.pop().ok_or(Fault::Protocol("an empty answer"))
     }
 
+    /// The server's number of this session.
+    pub fn id(&self) -> u32 {
+        self.conn.id()
+    }
+
     /// Gives the driver's own connection, for what only it can do.
     pub fn into_inner(self) -> Conn {
         self.conn

@@ -215,6 +215,13 @@ impl Server {
         }
     }
 
+    /// `SIGSTOP` has it hang, `SIGCONT` go on.
+    #[allow(dead_code, reason = "for the crate's own tests")]
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("it is ours");
+    }
+
     /// Holds `data`.
     #[allow(dead_code, reason = "not for the crate's own tests")]
     pub fn directory(&self) -> &Path {

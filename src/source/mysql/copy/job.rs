@@ -145,15 +145,17 @@ impl Worker {
         rows_max: u64,
         begins: bool,
     ) -> Result<Read, Trouble> {
-        let started = Instant::now();
+        let (started, table) = (Instant::now(), record.table.clone());
         let (mut read, mut encoder) = (Read::default(), ChunkEncoder::default());
         let sql = standing.key.rows_after(&standing.shape, &standing.gaps, &record.last_key, rows_max);
         // Prepared, for the binary protocol: as text a FLOAT loses digits.
-        let reader = connections.reader.inner();
-        let statement = reader.prep(sql).await.map_err(Fault::from)?;
-        let mut rows = reader.exec_stream::<Row, _, _>(&statement, ()).await.map_err(Fault::from)?;
+        connections.reads = true;
+        let (reader, other) = (connections.reader.inner(), &mut connections.other);
+        let statement = self.patiently(other, &table, reader.prep(sql)).await?.map_err(Fault::from)?;
+        let rows = self.patiently(other, &table, reader.exec_stream::<Row, _, _>(&statement, ())).await?;
+        let mut rows = rows.map_err(Fault::from)?;
         let mut last = Vec::new();
-        while let Some(row) = rows.next().await {
+        while let Some(row) = self.patiently(other, &table, rows.next()).await? {
             let mut values: Vec<Value> = row.map_err(Fault::from)?.unwrap();
             if let Some(column) = standing.gaps.take(&mut values) {
                 return Err(Fault::from(unreadable(&standing.schema, column, &values)).into());
@@ -172,6 +174,7 @@ impl Worker {
         }
         drop(rows);
         reader.close(statement).await.map_err(Fault::from)?;
+        connections.reads = false;
         for image in standing.changed.unread().filter(|_| begins) {
             encoder.read_image(&standing.schema, read.rows, image);
             read.rows += 1;

@@ -17,6 +17,7 @@ mod gate;
 mod job;
 mod key;
 mod pace;
+mod patience;
 mod snapshot;
 mod stand;
 mod window;

@@ -5,7 +5,8 @@
 //! whose engine has no snapshots stays locked against writers while a chunk is read. Surprise: a snapshot locks nothing, so the
 //! table is touched at once, which keeps its shape until the end.
 
-use crate::config::{Flavour, MysqlSystem};
+use super::patience::at_once;
+use crate::config::{Flavour, MysqlEndpoint, MysqlSystem};
 use crate::model::gtid::GtidSet;
 use crate::model::name::TableName;
 use crate::model::position::LogPlace;
@@ -26,6 +27,9 @@ pub struct Connections {
     flavour: Flavour,
     /// The table is locked until the end, because its engine has no snapshots.
     locked: bool,
+    /// The reader is in the middle of a chunk.
+    pub(super) reads: bool,
+    pub(super) endpoint: MysqlEndpoint,
 }
 
 impl Connections {
@@ -39,7 +43,8 @@ impl Connections {
         let mut other = Connection::open(&system.endpoint).await?;
         // Writers queue behind a lock that waits.
         other.execute("SET SESSION lock_wait_timeout = 1").await?;
-        Ok(Self { reader, other, flavour: system.flavour, locked: false })
+        let endpoint = system.endpoint.clone();
+        Ok(Self { reader, other, flavour: system.flavour, locked: false, reads: false, endpoint })
     }
 
     /// Opens a snapshot on the reader; gives the place in the log behind which it sees nothing. MariaDB's sees all before it, too.
@@ -117,8 +122,12 @@ impl Connections {
     /// # Errors
     /// Those of the connection.
     pub async fn end(&mut self) -> Result<(), Fault> {
-        self.unlock().await?;
-        self.reader.execute("COMMIT").await
+        let silence_max = self.endpoint.silence_max;
+        let ended = async {
+            self.unlock().await?;
+            self.reader.execute("COMMIT").await
+        };
+        at_once(silence_max, ended).await
     }
 
     async fn unlock(&mut self) -> Result<(), Fault> {

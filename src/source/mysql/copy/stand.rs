@@ -3,6 +3,7 @@
 use super::gaps::Gaps;
 use super::gate::{Held, Request, Taken};
 use super::key::Key;
+use super::patience::at_once;
 use super::snapshot::Connections;
 use super::window::Changed;
 use super::{Trouble, Worker};
@@ -80,12 +81,13 @@ impl Worker {
         record: &CopyRecord,
     ) -> Result<Standing, Trouble> {
         let table = &record.table;
+        let silence_max = self.system.endpoint.silence_max;
         let first = self.how(table);
         let mut how = first;
         for tries in 1..=TRIES_MAX {
             let listed = match self.system.flavour {
                 Flavour::Mysql => None,
-                Flavour::Mariadb => Some(Listed::ask(&mut connections.other).await?),
+                Flavour::Mariadb => Some(at_once(silence_max, Listed::ask(&mut connections.other)).await?),
             };
             let held = match self.hold(connections, table, how).await {
                 Ok(held) => held,
@@ -96,7 +98,9 @@ impl Worker {
                 }
             };
             if let Some(Held::Exactly(changed)) = held {
-                let standing = Standing { listed, ..self.look(connections, record, changed).await? };
+                let looked = timeout(silence_max, self.look(connections, record, changed)).await;
+                let looked = looked.map_err(|_| Fault::Silent(silence_max))??;
+                let standing = Standing { listed, ..looked };
                 if standing.is_sure() {
                     return Ok(standing);
                 }
@@ -132,11 +136,14 @@ impl Worker {
         table: &TableName,
         how: How,
     ) -> Result<Option<Held>, Trouble> {
+        let silence_max = self.system.endpoint.silence_max;
         let (place, taken) = match how {
-            How::Told => (Some(connections.snapshot(table).await?), Taken::AtPlace),
+            How::Told => (Some(at_once(silence_max, connections.snapshot(table)).await?), Taken::AtPlace),
             How::Watched => return self.hold_watched(connections, table).await,
-            How::BetweenWriters => (connections.snapshot_between_writers(table).await?, Taken::AtPlace),
-            How::Locked => (Some(connections.snapshot_locked(table).await?), Taken::Locked),
+            How::BetweenWriters => {
+                (at_once(silence_max, connections.snapshot_between_writers(table)).await?, Taken::AtPlace)
+            }
+            How::Locked => (Some(at_once(silence_max, connections.snapshot_locked(table)).await?), Taken::Locked),
         };
         let Some(place) = place else { return Ok(None) };
         let arrival = if how == How::Locked { ARRIVAL_LOCKED } else { ARRIVAL };
@@ -157,11 +164,12 @@ impl Worker {
         connections: &mut Connections,
         table: &TableName,
     ) -> Result<Option<Held>, Trouble> {
-        let visible = connections.visible().await?;
+        let silence_max = self.system.endpoint.silence_max;
+        let visible = at_once(silence_max, connections.visible()).await?;
         let before = timeout(ARRIVAL, self.knocker.watch(table.clone(), visible)).await;
         let Ok(before) = before else { return self.in_vain().await };
         let visible = self.until_visible(connections, &before?).await?;
-        let place = connections.snapshot(table).await?;
+        let place = at_once(silence_max, connections.snapshot(table)).await?;
         match timeout(ARRIVAL, self.knocker.hold(place, Taken::Watched)).await.map(Result::ok) {
             Err(_) => self.in_vain().await,
             Ok(None) => Err(Trouble::Gone),

@@ -118,6 +118,10 @@ impl Attached {
 
     pub async fn end(mut self) {
         self.stop().await;
+        self.end_stopped().await;
+    }
+
+    pub async fn end_stopped(self) {
         self.journal.close().await;
     }
 

@@ -2,6 +2,7 @@
 
 mod attached;
 mod copy;
+mod copy_given_up;
 mod copy_keys;
 mod copy_load;
 mod history;
